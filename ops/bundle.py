@@ -1,0 +1,135 @@
+"""Lay out what each Lambda function carries: its own package, the shared packages it uses, its locked wheels.
+
+Runs before synthesis (`build` in cdk.json), so that synthesis itself needs no network: `infra` only names the
+folders that this module makes. Wheels are resolved from uv.lock for Lambda's platform, with their hashes checked;
+no Docker is involved. boto3 is left out because Lambda's Python runtime brings it.
+
+A bundle depends on nothing but the checkout: the same commit gives the same files.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ops.errors import OperationError
+from ops.paths import FUNCTIONS, ROOT
+
+PYTHON_VERSION = "3.13"
+"""The functions' runtime, as in infra/function.py."""
+PLATFORM = "aarch64-manylinux_2_28"
+"""Lambda's arm64 on Amazon Linux 2023 (glibc 2.34)."""
+
+SHARED_PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "prepare_data": ("data_prep",),
+    "evaluate_model": ("data_prep", "evaluation"),
+    "recommend": ("data_prep",),
+    "first_model": (),
+}
+"""Function (a folder of lambda/) to the top-level packages that it imports. Its wheels are those of the dependency
+group of the same name in pyproject.toml."""
+
+_INSTALLER_LEFTOVERS = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
+
+
+def bundle_functions(destination: Path = FUNCTIONS) -> list[Path]:
+    """Make every function's bundle in `destination` and return their folders; those that are current stay.
+
+    Raises:
+        OperationError: the wheels could not be installed.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    return [_bundle(function, destination) for function in SHARED_PACKAGES]
+
+
+def _bundle(function: str, destination: Path) -> Path:
+    target = destination / function
+    stamp = destination / f".{function}.sha256"
+    packages = [ROOT / "lambda" / function, *(ROOT / package for package in SHARED_PACKAGES[function])]
+    requirements = _locked_requirements(function)
+    digest = _digest(requirements, packages)
+    if target.is_dir() and stamp.is_file() and stamp.read_text() == digest:
+        return target
+    stamp.unlink(missing_ok=True)
+    wheels = _installed_wheels(requirements, destination.parent / "wheels")
+    with tempfile.TemporaryDirectory(dir=destination) as scratch:
+        layout = Path(scratch) / function
+        shutil.copytree(wheels, layout)
+        for package in packages:
+            shutil.copytree(package, layout / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.rmtree(target, ignore_errors=True)
+        layout.rename(target)
+    stamp.write_text(digest)
+    return target
+
+
+def _locked_requirements(function: str) -> str:
+    """Return the function's dependency group as hashed requirements, from uv.lock alone."""
+    return _uv(
+        ["export", "--frozen", "--only-group", function.replace("_", "-")]
+        + ["--no-emit-project", "--no-header", "--no-annotate", "--quiet"]
+    )
+
+
+def _installed_wheels(requirements: str, cache: Path) -> Path:
+    """Return a folder with `requirements` installed for Lambda, kept so that a change of code needs no network."""
+    key = f"{PYTHON_VERSION}\n{PLATFORM}\n{requirements}".encode()
+    target = cache / hashlib.sha256(key).hexdigest()[:16]
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+        listing = Path(scratch) / "requirements.txt"
+        listing.write_text(requirements)
+        layout = Path(scratch) / "wheels"
+        _uv(
+            ["pip", "install", "--quiet", "--target", str(layout), "--requirement", str(listing)]
+            + ["--python-platform", PLATFORM, "--python-version", PYTHON_VERSION]
+            + ["--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-compile-bytecode"]
+        )
+        _prune(layout)
+        layout.rename(target)
+    return target
+
+
+def _prune(layout: Path) -> None:
+    """Remove what no function runs, and what differs from one installation to the next."""
+    shutil.rmtree(layout / "bin", ignore_errors=True)
+    for tests in [folder for folder in layout.glob("numpy/**/tests") if folder.is_dir()]:
+        shutil.rmtree(tests, ignore_errors=True)
+    for name in _INSTALLER_LEFTOVERS:
+        for leftover in layout.glob(f"*.dist-info/{name}"):
+            leftover.unlink()
+    (layout / ".lock").unlink(missing_ok=True)
+
+
+def _digest(requirements: str, packages: Iterable[Path]) -> str:
+    content = hashlib.sha256(requirements.encode())
+    content.update(Path(__file__).read_bytes())
+    for package in packages:
+        for file in sorted(package.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                content.update(f"{file.relative_to(ROOT)}\0".encode())
+                content.update(file.read_bytes())
+    return content.hexdigest()
+
+
+def _uv(arguments: list[str]) -> str:
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if uv is None:
+        raise OperationError("uv is missing from the environment: run `make demo` or `make check` once to create it")
+    finished = subprocess.run([uv, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    if finished.returncode != 0:
+        reason = finished.stderr.strip() or f"exit code {finished.returncode}"
+        raise OperationError(f"Packaging the Lambda functions failed: `uv {arguments[0]}` said: {reason}")
+    return finished.stdout
+
+
+if __name__ == "__main__":
+    try:
+        bundle_functions()
+    except OperationError as error:
+        sys.exit(str(error))

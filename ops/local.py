@@ -1,0 +1,177 @@
+"""Start and stop the local cloud, and say how a program reaches it."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ops.errors import OperationError
+from ops.paths import LOCAL_CLOUD, ROOT
+
+DEFAULT_PORT = 4566
+START_TIMEOUT_SECONDS = 60.0
+STOP_TIMEOUT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """A local cloud that is up."""
+
+    pid: int
+    port: int
+    account: str
+    """The account of requests that carry no signature: API Gateway's callers with an API key."""
+
+    @property
+    def endpoint(self) -> str:
+        """Every AWS service answers here."""
+        return f"http://localhost:{self.port}"
+
+    def variables(self, *, account: str, region: str) -> dict[str, str]:
+        """Return the environment variables that point AWS's own tools and SDKs at this cloud as `account`.
+
+        The access key id is the account: that is how the local cloud tells accounts apart.
+        """
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "AWS_ACCESS_KEY_ID": account,
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_REGION": region,
+        }
+
+
+def start(*, account: str, port: int = DEFAULT_PORT, state: Path = LOCAL_CLOUD) -> LocalCloud:
+    """Start the local cloud on 127.0.0.1 and return once it answers.
+
+    Raises:
+        OperationError: one is already up, the port is taken, or it did not come up.
+    """
+    already = running(state=state)
+    if already:
+        raise OperationError(
+            f"The local cloud is already up on port {already.port} (process {already.pid}): "
+            "end it with `make down` first"
+        )
+    if _port_taken(port):
+        raise OperationError(
+            f"Port {port} is in use by another program: end that program, or choose another port: "
+            f"LOCAL_CLOUD_PORT={port + 1} make demo"
+        )
+    state.mkdir(parents=True, exist_ok=True)
+    log = state / "cloud.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "local_cloud"],
+            cwd=ROOT,
+            env=_server_environment(account=account, port=port, state=state),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    cloud = LocalCloud(pid=process.pid, port=port, account=account)
+    _record(state).write_text(json.dumps(asdict(cloud)))
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while not _answers(cloud):
+        if process.poll() is not None or time.monotonic() > deadline:
+            _end(cloud.pid)
+            _record(state).unlink(missing_ok=True)
+            raise OperationError(f"The local cloud did not start: {_last_line(log)} (all of it in {log})")
+        time.sleep(0.1)
+    return cloud
+
+
+def running(*, state: Path = LOCAL_CLOUD) -> LocalCloud | None:
+    """Return the local cloud whose state folder is `state`, if it is up."""
+    try:
+        cloud = LocalCloud(**json.loads(_record(state).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return cloud if _is_local_cloud(cloud.pid) else None
+
+
+def stop(*, state: Path = LOCAL_CLOUD) -> LocalCloud | None:
+    """End the local cloud with everything that it started, remove its state, and return what was ended."""
+    cloud = running(state=state)
+    if cloud:
+        _end(cloud.pid)
+    shutil.rmtree(state, ignore_errors=True)
+    return cloud
+
+
+def _record(state: Path) -> Path:
+    return state / "process.json"
+
+
+def _server_environment(*, account: str, port: int, state: Path) -> dict[str, str]:
+    # AWS_* settings of the user's own shell (a profile, a session token) must not reach the Lambda functions
+    # that run inside.
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    return inherited | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "LOCAL_CLOUD_STATE": str(state / "state"),
+        "MINISTACK_ACCOUNT_ID": account,
+    }
+
+
+def _port_taken(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _answers(cloud: LocalCloud) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{cloud.port}/_ministack/health", timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _is_local_cloud(pid: int) -> bool:
+    """Tell our process from a stranger that got the same id after a restart of the machine."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_text()
+    except FileNotFoundError:
+        if sys.platform == "linux":
+            return False
+        listing = ["ps", "-o", "command=", "-p", str(pid)]
+        command = subprocess.run(listing, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return "local_cloud" in command
+
+
+def _end(pid: int) -> None:
+    """End the process and its children: the server ends its own jobs on SIGTERM, the group takes the rest."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+    while _alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"
