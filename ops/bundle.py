@@ -1,8 +1,8 @@
 """Lay out what each Lambda function carries: its own package, the shared packages it uses, its locked wheels.
 
-Runs before synthesis (`build` in cdk.json), so that synthesis itself needs no network: `infra` only names the
-folders that this module makes. Wheels are resolved from uv.lock for Lambda's platform, with their hashes checked;
-no Docker is involved. boto3 is left out because Lambda's Python runtime brings it.
+Runs before synthesis (`build` in cdk.json), so that synthesis itself needs no network: `infra` only names
+the folders that this module makes. Wheels are resolved from uv.lock for Lambda's platform, with their hashes
+checked; no Docker is involved. boto3 is left out because Lambda's Python runtime brings it.
 
 A bundle depends on nothing but the checkout: the same commit gives the same files.
 """
@@ -29,8 +29,8 @@ SHARED_PACKAGES: Mapping[str, tuple[str, ...]] = {
     "recommend": ("data_prep",),
     "first_model": (),
 }
-"""Function (a folder of lambda/) to the top-level packages that it imports. Its wheels are those of the dependency
-group of the same name in pyproject.toml."""
+"""Function (a folder of lambda/) to the top-level packages that it imports. Its wheels are those of the
+dependency group of the same name in pyproject.toml."""
 
 _INSTALLER_LEFTOVERS = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
 
@@ -69,13 +69,13 @@ def _bundle(function: str, destination: Path) -> Path:
 def _locked_requirements(function: str) -> str:
     """Return the function's dependency group as hashed requirements, from uv.lock alone."""
     return _uv(
-        ["export", "--frozen", "--only-group", function.replace("_", "-")]
-        + ["--no-emit-project", "--no-header", "--no-annotate", "--quiet"]
+        *("export", "--quiet", "--frozen", "--only-group", function.replace("_", "-")),
+        *("--no-emit-project", "--no-header", "--no-annotate"),
     )
 
 
 def _installed_wheels(requirements: str, cache: Path) -> Path:
-    """Return a folder with `requirements` installed for Lambda, kept so that a change of code needs no network."""
+    """Return a folder with `requirements` installed for Lambda, kept: new code needs no network."""
     key = f"{PYTHON_VERSION}\n{PLATFORM}\n{requirements}".encode()
     target = cache / hashlib.sha256(key).hexdigest()[:16]
     if target.is_dir():
@@ -86,9 +86,9 @@ def _installed_wheels(requirements: str, cache: Path) -> Path:
         listing.write_text(requirements)
         layout = Path(scratch) / "wheels"
         _uv(
-            ["pip", "install", "--quiet", "--target", str(layout), "--requirement", str(listing)]
-            + ["--python-platform", PLATFORM, "--python-version", PYTHON_VERSION]
-            + ["--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-compile-bytecode"]
+            *("pip", "install", "--quiet", "--target", str(layout), "--requirement", str(listing)),
+            *("--python-platform", PLATFORM, "--python-version", PYTHON_VERSION),
+            *("--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-compile-bytecode"),
         )
         _prune(layout)
         layout.rename(target)
@@ -117,10 +117,12 @@ def _digest(requirements: str, packages: Iterable[Path]) -> str:
     return content.hexdigest()
 
 
-def _uv(arguments: list[str]) -> str:
+def _uv(*arguments: str) -> str:
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv is None:
-        raise OperationError("uv is missing from the environment: run `make demo` or `make check` once to create it")
+        raise OperationError(
+            "uv is missing from the environment: run `make demo` or `make check` once to create it"
+        )
     finished = subprocess.run([uv, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if finished.returncode != 0:
         reason = finished.stderr.strip() or f"exit code {finished.returncode}"

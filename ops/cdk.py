@@ -21,8 +21,8 @@ def cdk(
 ) -> None:
     """Run `cdk` with `arguments`; its output goes to `log` and, line by line, to `progress`.
 
-    `variables` are added to an environment without the user's own AWS_* settings, so that a command for the local
-    cloud cannot reach a real account.
+    `variables` are added to an environment without the user's own AWS_* settings, so that a command for the
+    local cloud cannot reach a real account.
 
     Raises:
         OperationError: it is not installed or it failed; the message ends with the last lines of its output.

@@ -70,7 +70,7 @@ def start(*, account: str, port: int = DEFAULT_PORT, state: Path = LOCAL_CLOUD) 
     state.mkdir(parents=True, exist_ok=True)
     log = state / "cloud.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             [sys.executable, "-m", "local_cloud"],
             cwd=ROOT,
             env=_server_environment(account=account, port=port, state=state),
@@ -133,7 +133,7 @@ def _port_taken(port: int) -> bool:
 
 def _answers(cloud: LocalCloud) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{cloud.port}/_ministack/health", timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{cloud.port}/_ministack/health", timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -13,13 +13,16 @@ _PLAIN_INTERVAL_SECONDS = 5.0
 
 @contextmanager
 def step(console: Console, title: str) -> Iterator[Callable[[str], None]]:
-    """Show `title` while the block runs and its duration afterwards; the block calls the yielded function with
-    what it is doing at the moment.
+    """Show `title` while the block runs and its duration afterwards.
+
+    The block calls the yielded function with what it is doing at the moment.
     """
     started = time.monotonic()
     if console.is_terminal:
         with console.status(f"[bold]{title}") as status:
-            yield lambda message: status.update(f"[bold]{title}[/bold]  [dim]{escape(_short(console, title, message))}")
+            yield lambda message: status.update(
+                f"[bold]{title}[/bold]  [dim]{escape(_short(console, title, message))}"
+            )
     else:
         console.print(f"… {title}")
         shown = started

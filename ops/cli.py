@@ -1,0 +1,77 @@
+"""The `recommender` command."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ops.errors import OperationError
+
+app = typer.Typer(
+    help="Movie ratings in, a deployed recommender out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+
+Port = Annotated[int, typer.Option(envvar="LOCAL_CLOUD_PORT", help="Port of the local cloud on 127.0.0.1.")]
+
+
+@app.command()
+def demo(port: Port = 4566) -> None:
+    """Deploy, train, serve and recommend on this machine, with the real `cdk deploy`."""
+    from ops.demo import demo as run  # noqa: PLC0415 - the CDK is slow to import, and the other commands do without
+
+    run(console, port=port)
+
+
+@app.command()
+def data() -> None:
+    """Fetch MovieLens 100k, checked against its checksum."""
+    from ops.datasets import fetch_movielens_100k  # noqa: PLC0415
+    from ops.paths import DATA  # noqa: PLC0415
+
+    console.print(str(fetch_movielens_100k(DATA / "ml-100k.zip")))
+
+
+@app.command()
+def build() -> None:
+    """Package the Lambda functions (`cdk synth` does it by itself)."""
+    from ops.bundle import bundle_functions  # noqa: PLC0415
+
+    for folder in bundle_functions():
+        console.print(str(folder))
+
+
+@app.command()
+def up(port: Port = 4566) -> None:
+    """Start the local cloud and print the variables that point the CDK and AWS's tools at it."""
+    from infra.environment import load_environment  # noqa: PLC0415
+    from ops import local  # noqa: PLC0415
+
+    environment = load_environment("dev")
+    cloud = local.start(account=environment.account, port=port)
+    for name, value in cloud.variables(account=environment.account, region=environment.region).items():
+        console.print(f"export {name}={value}", soft_wrap=True)
+
+
+@app.command()
+def down() -> None:
+    """Stop the local cloud with everything that it started, and remove its state."""
+    from ops import local  # noqa: PLC0415
+
+    stopped = local.stop()
+    console.print(f"Stopped the local cloud (port {stopped.port})" if stopped else "No local cloud was up")
+
+
+def main() -> None:
+    """Run the command; an error that the user can act on is one message and exit code 1."""
+    try:
+        app()
+    except OperationError as error:
+        Console(stderr=True, highlight=False).print(f"[red]Error:[/red] {error}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
