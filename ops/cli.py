@@ -1,12 +1,14 @@
 """The `recommender` command."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from ops.errors import OperationError
+from ops.paths import DATA, LOCAL_CLOUD
 
 app = typer.Typer(
     help="Movie ratings in, a deployed recommender out.",
@@ -17,21 +19,24 @@ app = typer.Typer(
 console = Console(highlight=False)
 
 Port = Annotated[int, typer.Option(envvar="LOCAL_CLOUD_PORT", help="Port of the local cloud on 127.0.0.1.")]
+Directory = Annotated[
+    Path,
+    typer.Option(envvar="LOCAL_CLOUD_DIRECTORY", help="Where the local cloud keeps everything of its own."),
+]
 
 
 @app.command()
-def demo(port: Port = 4566) -> None:
+def demo(port: Port = 4566, directory: Directory = LOCAL_CLOUD) -> None:
     """Deploy, train, serve and recommend on this machine, with the real `cdk deploy`."""
     from ops.demo import demo as run  # noqa: PLC0415 - the CDK is slow to import, and the other commands do without
 
-    run(console, port=port)
+    run(console, port=port, directory=directory.absolute())
 
 
 @app.command()
 def data() -> None:
     """Fetch MovieLens 100k, checked against its checksum."""
     from ops.datasets import fetch_movielens_100k  # noqa: PLC0415
-    from ops.paths import DATA  # noqa: PLC0415
 
     console.print(str(fetch_movielens_100k(DATA / "ml-100k.zip")))
 
@@ -46,23 +51,23 @@ def build() -> None:
 
 
 @app.command()
-def up(port: Port = 4566) -> None:
+def up(port: Port = 4566, directory: Directory = LOCAL_CLOUD) -> None:
     """Start the local cloud and print the variables that point the CDK and AWS's tools at it."""
     from infra.environment import load_environment  # noqa: PLC0415
     from ops import local  # noqa: PLC0415
 
     environment = load_environment("dev")
-    cloud = local.start(account=environment.account, port=port)
+    cloud = local.start(account=environment.account, port=port, directory=directory.absolute())
     for name, value in cloud.variables(account=environment.account, region=environment.region).items():
         console.print(f"export {name}={value}", soft_wrap=True)
 
 
 @app.command()
-def down() -> None:
+def down(directory: Directory = LOCAL_CLOUD) -> None:
     """Stop the local cloud with everything that it started, and remove its state."""
     from ops import local  # noqa: PLC0415
 
-    stopped = local.stop()
+    stopped = local.stop(directory=directory.absolute())
     console.print(f"Stopped the local cloud (port {stopped.port})" if stopped else "No local cloud was up")
 
 

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,7 +17,7 @@ from ops.cdk import cdk
 from ops.datasets import fetch_movielens_100k
 from ops.deployment import Deployment
 from ops.errors import OperationError
-from ops.paths import DATA, LOCAL_CLOUD
+from ops.paths import DATA
 from ops.progress import step
 from ops.recommendations import RecommendationApi
 
@@ -27,7 +28,7 @@ COUNT = 10
 _POLL_SECONDS = 1.0
 
 
-def demo(console: Console, *, port: int) -> None:
+def demo(console: Console, *, port: int, directory: Path) -> None:
     """Fetch the data, start the local cloud, run `cdk bootstrap` and `cdk deploy --all`, print the result.
 
     Raises:
@@ -35,7 +36,7 @@ def demo(console: Console, *, port: int) -> None:
     """
     started = time.monotonic()
     environment = load_environment(ENVIRONMENT)
-    already = local.running()
+    already = local.running(directory=directory)
     if already:
         raise OperationError(
             f"The local cloud is already up on port {already.port} (process {already.pid}): "
@@ -47,10 +48,10 @@ def demo(console: Console, *, port: int) -> None:
     with step(console, "Packaging the Lambda functions"):
         bundle_functions()
     with step(console, "Starting the local cloud"):
-        cloud = local.start(account=environment.account, port=port)
+        cloud = local.start(account=environment.account, port=port, directory=directory)
     os.environ.update(cloud.variables(account=environment.account, region=environment.region))
     deployment = Deployment(name=environment.name, session=boto3.Session())
-    _deploy(console, environment, deployment)
+    _deploy(console, environment, deployment, directory)
     api = RecommendationApi.of_local(deployment, cloud)
     with step(console, f"Asking the API for user {USER}"):
         recommended = api.recommendations(USER, count=COUNT)
@@ -61,7 +62,7 @@ def demo(console: Console, *, port: int) -> None:
     )
 
 
-def _deploy(console: Console, environment: Environment, deployment: Deployment) -> None:
+def _deploy(console: Console, environment: Environment, deployment: Deployment, directory: Path) -> None:
     variables = dict(os.environ)
     selected = ["--context", f"env={environment.name}"]
     with step(console, "cdk bootstrap") as progress:
@@ -69,12 +70,21 @@ def _deploy(console: Console, environment: Environment, deployment: Deployment) 
         cdk(
             ["bootstrap", target, *selected],
             variables=variables,
-            log=LOCAL_CLOUD / "bootstrap.log",
+            log=directory / "bootstrap.log",
             progress=progress,
         )
     with step(console, "cdk deploy --all") as progress, _TrainingProgress(deployment, progress) as training:
-        arguments = ["deploy", "--all", "--require-approval", "never", "--progress", "events", *selected]
-        cdk(arguments, variables=variables, log=LOCAL_CLOUD / "deploy.log", progress=training.unless_training)
+        arguments = [
+            "deploy",
+            "--all",
+            "--require-approval",
+            "never",
+            "--progress",
+            "events",
+            *selected,
+        ]
+        arguments += ["--output", str(directory / "cdk.out")]
+        cdk(arguments, variables=variables, log=directory / "deploy.log", progress=training.unless_training)
 
 
 class _TrainingProgress:

@@ -15,9 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ops.errors import OperationError
-from ops.paths import LOCAL_CLOUD, ROOT
+from ops.paths import ROOT
 
-DEFAULT_PORT = 4566
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 20.0
 
@@ -50,13 +49,13 @@ class LocalCloud:
         }
 
 
-def start(*, account: str, port: int = DEFAULT_PORT, state: Path = LOCAL_CLOUD) -> LocalCloud:
+def start(*, account: str, port: int, directory: Path) -> LocalCloud:
     """Start the local cloud on 127.0.0.1 and return once it answers.
 
     Raises:
         OperationError: one is already up, the port is taken, or it did not come up.
     """
-    already = running(state=state)
+    already = running(directory=directory)
     if already:
         raise OperationError(
             f"The local cloud is already up on port {already.port} (process {already.pid}): "
@@ -67,53 +66,58 @@ def start(*, account: str, port: int = DEFAULT_PORT, state: Path = LOCAL_CLOUD) 
             f"Port {port} is in use by another program: end that program, or choose another port: "
             f"LOCAL_CLOUD_PORT={port + 1} make demo"
         )
-    state.mkdir(parents=True, exist_ok=True)
-    log = state / "cloud.log"
+    if directory.is_dir() and any(directory.iterdir()) and not _record(directory).exists():
+        # It is removed as a whole later on.
+        raise OperationError(
+            f"{directory} holds files of something else: name an empty folder for the local cloud"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / "cloud.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "local_cloud"],
             cwd=ROOT,
-            env=_server_environment(account=account, port=port, state=state),
+            env=_server_environment(account=account, port=port, directory=directory),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     cloud = LocalCloud(pid=process.pid, port=port, account=account)
-    _record(state).write_text(json.dumps(asdict(cloud)))
+    _record(directory).write_text(json.dumps(asdict(cloud)))
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while not _answers(cloud):
         if process.poll() is not None or time.monotonic() > deadline:
             _end(cloud.pid)
-            _record(state).unlink(missing_ok=True)
             raise OperationError(f"The local cloud did not start: {_last_line(log)} (all of it in {log})")
         time.sleep(0.1)
     return cloud
 
 
-def running(*, state: Path = LOCAL_CLOUD) -> LocalCloud | None:
-    """Return the local cloud whose state folder is `state`, if it is up."""
+def running(*, directory: Path) -> LocalCloud | None:
+    """Return the local cloud kept in `directory`, if it is up."""
     try:
-        cloud = LocalCloud(**json.loads(_record(state).read_text()))
+        cloud = LocalCloud(**json.loads(_record(directory).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
     return cloud if _is_local_cloud(cloud.pid) else None
 
 
-def stop(*, state: Path = LOCAL_CLOUD) -> LocalCloud | None:
-    """End the local cloud with everything that it started, remove its state, and return what was ended."""
-    cloud = running(state=state)
+def stop(*, directory: Path) -> LocalCloud | None:
+    """End the local cloud with everything that it started, remove what it kept, and return what was ended."""
+    cloud = running(directory=directory)
     if cloud:
         _end(cloud.pid)
-    shutil.rmtree(state, ignore_errors=True)
+    if _record(directory).exists():
+        shutil.rmtree(directory)
     return cloud
 
 
-def _record(state: Path) -> Path:
-    return state / "process.json"
+def _record(directory: Path) -> Path:
+    return directory / "process.json"
 
 
-def _server_environment(*, account: str, port: int, state: Path) -> dict[str, str]:
+def _server_environment(*, account: str, port: int, directory: Path) -> dict[str, str]:
     # AWS_* settings of the user's own shell (a profile, a session token) must not reach the Lambda functions
     # that run inside.
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
@@ -121,7 +125,7 @@ def _server_environment(*, account: str, port: int, state: Path) -> dict[str, st
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
-        "LOCAL_CLOUD_STATE": str(state / "state"),
+        "LOCAL_CLOUD_STATE": str(directory / "state"),
         "MINISTACK_ACCOUNT_ID": account,
     }
 
