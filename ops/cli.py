@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from ops.errors import OperationError
 from ops.paths import DATA, LOCAL_CLOUD
@@ -76,7 +77,7 @@ def main() -> None:
     try:
         app()
     except OperationError as error:
-        Console(stderr=True, highlight=False).print(f"[red]Error:[/red] {error}", soft_wrap=True)
+        Console(stderr=True, highlight=False).print(f"[red]Error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
