@@ -43,7 +43,9 @@ def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path, taken_port: int) -
 
 
 def test_a_second_start_names_the_first(tmp_path: Path, free_port: int) -> None:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "-m", "local_cloud"])
+    sleeper = "print(flush=True); import time; time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", sleeper, "local_cloud"], stdout=subprocess.PIPE)
+    process.stdout.readline()  # it runs by now
     try:
         record(tmp_path, process.pid)
         with pytest.raises(
@@ -52,7 +54,7 @@ def test_a_second_start_names_the_first(tmp_path: Path, free_port: int) -> None:
             local.start(account=ACCOUNT, port=free_port, directory=tmp_path)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def test_a_process_that_got_the_same_id_is_not_ours(tmp_path: Path) -> None:
