@@ -1,0 +1,385 @@
+"""The product as a user meets it: `recommender demo`, the API, a second deployment, bad ratings, teardown.
+
+The tests of this module share one deployment and run in the order in which they stand: teardown is the last.
+"""
+
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+
+from infra.environment import load_environment
+from ops import local
+from ops.deployment import Deployment
+from ops.paths import ROOT
+
+pytestmark = pytest.mark.local_cloud
+
+ENVIRONMENT = load_environment("dev")
+RECOMMENDER = [shutil.which("recommender", path=ROOT / ".venv" / "bin") or "recommender"]
+
+
+@dataclass
+class Demo:
+    """One run of `recommender demo`."""
+
+    directory: Path
+    port: int
+    output: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
+        return clean | self.variables | {"PATH": path, "COLUMNS": "100"}
+
+    def recommender(self, command: str) -> subprocess.CompletedProcess[str]:
+        options = ["--directory", str(self.directory)]
+        if command != "down":
+            options += ["--port", str(self.port)]
+        return subprocess.run(
+            [*RECOMMENDER, command, *options],
+            cwd=ROOT,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def cdk(self, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["npx", "cdk", *arguments, "-c", "env=dev", "--output", str(self.directory / "cdk.out")],
+            cwd=cwd,
+            env=self.environment() | {"CI": "true", "NO_COLOR": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def session(self) -> boto3.Session:
+        return boto3.Session(
+            aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key="local",
+            region_name=self.variables["AWS_REGION"],
+        )
+
+    @property
+    def deployment(self) -> Deployment:
+        return Deployment(name="dev", session=self.session)
+
+    def curl(self) -> str:
+        (line,) = [line for line in self.output.splitlines() if line.startswith("curl ")]
+        return line
+
+    def api(self, path: str, *, key: bool = True, body: object = None) -> tuple[int, dict]:
+        url = urlsplit(re.search(r"'(http[^']+)'", self.curl()).group(1))
+        headers = {"Host": url.netloc, "Content-Type": "application/json"}
+        if key:
+            headers["x-api-key"] = re.search(r"x-api-key: (\S+)'", self.curl()).group(1)
+        stage = url.path.split("/")[1]
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/{stage}{path}",
+            headers=headers,
+            data=None if body is None else json.dumps(body).encode(),
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    run = Demo(directory=tmp_path_factory.mktemp("demo") / "cloud", port=port)
+    try:
+        finished = run.recommender("demo")
+        assert finished.returncode == 0, f"{finished.stdout}\n{finished.stderr}"
+        run.output = finished.stdout
+        cloud = local.running(directory=run.directory)
+        run.variables = cloud.variables(account=ENVIRONMENT.account, region=ENVIRONMENT.region)
+        os.environ["AWS_ENDPOINT_URL"] = cloud.endpoint
+        yield run
+    finally:
+        os.environ.pop("AWS_ENDPOINT_URL", None)
+        run.recommender("down")
+
+
+def rated_movies(archive: Path) -> dict[str, set[str]]:
+    rated: dict[str, set[str]] = {}
+    with zipfile.ZipFile(archive) as source:
+        for line in source.read("ml-100k/u.data").decode().splitlines():
+            user, movie, *_rest = line.split("\t")
+            rated.setdefault(user, set()).add(movie)
+    return rated
+
+
+def test_it_prints_the_facts_of_the_data(demo: Demo) -> None:
+    for fact in ("90,570", "9,430", "2,625 columns", "99.92% sparse", "0.55", "0.58", "5,796,480 bytes"):
+        assert fact in demo.output, f"{fact} is missing from:\n{demo.output}"
+
+
+def test_train_protobuf_has_the_walk_throughs_size(demo: Demo) -> None:
+    bucket = demo.deployment.output("storage", "PreparedBucketName")
+    digest = demo.deployment.manifest["digest"]
+    head = demo.session.client("s3").head_object(Bucket=bucket, Key=f"{digest}/train/train.protobuf")
+    assert head["ContentLength"] == 5_796_480
+
+
+def test_the_model_beats_its_floors_on_all_test_rows(demo: Demo) -> None:
+    test = demo.deployment.evaluation["test"]
+    assert test["rows"] == 9_430
+    assert test["accuracy"] >= 0.700
+    assert test["auc"] >= 0.765
+    assert test["cross_entropy"] <= 0.575
+    for figure in (test["accuracy"], test["f1"], test["auc"], test["cross_entropy"]):
+        assert f"{figure:.4f}" in demo.output
+    for walk_through_or_positive in ("0.7159", "0.7456", "0.5800", "0.7341"):
+        assert walk_through_or_positive in demo.output
+
+
+def test_it_prints_the_ranking_beside_popularitys(demo: Demo) -> None:
+    ranking = demo.deployment.evaluation["ranking"]
+    for side in ("model", "popularity"):
+        assert 0 < ranking[side]["ndcg"] < 1
+        assert f"{ranking[side]['ndcg']:.4f}" in demo.output
+
+
+def test_the_printed_curl_works_in_another_shell(demo: Demo) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl on this machine")
+    shell = subprocess.run(
+        ["sh", "-c", demo.curl()],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    recommended = json.loads(shell.stdout)["recommendations"]
+    assert len(recommended) == 10
+    for movie in recommended:
+        assert movie["title"] in demo.output
+
+
+def test_recommended_movies_are_unseen_and_differ_between_users(demo: Demo, movielens_zip: Path) -> None:
+    rated = rated_movies(movielens_zip)
+    titles = {}
+    for user in ("1", "2", "405"):
+        status, answer = demo.api(f"/users/{user}/recommendations?count=10")
+        assert status == 200, answer
+        assert answer["known_user"] is True
+        movies = [movie["movie"] for movie in answer["recommendations"]]
+        assert len(set(movies)) == 10
+        assert not set(movies) & rated[user]
+        scores = [movie["score"] for movie in answer["recommendations"]]
+        assert scores == sorted(scores, reverse=True)
+        titles[user] = [movie["title"] for movie in answer["recommendations"]]
+    assert titles["1"] != titles["2"]
+
+
+def test_an_unknown_user_gets_the_movies_own_ranking(demo: Demo) -> None:
+    status, answer = demo.api("/users/nobody/recommendations?count=3")
+    assert status == 200
+    assert answer["known_user"] is False
+    assert len(answer["recommendations"]) == 3
+
+
+def test_predictions_agree_with_recommendations(demo: Demo) -> None:
+    _, recommended = demo.api("/users/1/recommendations?count=2")
+    pairs = [{"user": "1", "movie": movie["movie"]} for movie in recommended["recommendations"]]
+    status, answer = demo.api("/predictions", body={"pairs": pairs})
+    assert status == 200, answer
+    for prediction, movie in zip(answer["predictions"], recommended["recommendations"], strict=True):
+        assert prediction["score"] == pytest.approx(movie["score"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "body", "status"),
+    [
+        ("/users/1/recommendations?count=10", False, None, 403),
+        ("/health", False, None, 403),
+        ("/users/1/recommendations?count=0", True, None, 400),
+        ("/users/1/recommendations?count=many", True, None, 400),
+        ("/predictions", True, {"pairs": []}, 400),
+        ("/predictions", True, {"pairs": [{"user": "1"}]}, 400),
+        ("/predictions", True, {"pairs": [{"user": "1", "movie": "no-such"}]}, 404),
+    ],
+)
+def test_an_error_has_a_code_a_message_and_a_request_id(
+    demo: Demo, path: str, key: bool, body: object, status: int
+) -> None:
+    answered, answer = demo.api(path, key=key, body=body)
+    assert answered == status, answer
+    assert set(answer) == {"error"}
+    assert set(answer["error"]) == {"code", "message", "request_id"}
+    assert all(answer["error"].values())
+
+
+def test_health_answers(demo: Demo) -> None:
+    assert demo.api("/health")[0] == 200
+
+
+def test_a_second_demo_says_that_one_is_up(demo: Demo) -> None:
+    second = demo.recommender("demo")
+    assert second.returncode == 1
+    assert "already up" in second.stderr
+    assert len(second.stderr.strip().splitlines()) == 1
+
+
+def test_a_second_deployment_changes_nothing_and_trains_nothing(demo: Demo) -> None:
+    def state() -> tuple[list, list]:
+        jobs = demo.session.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+        stacks = demo.session.client("cloudformation").describe_stacks()["Stacks"]
+        return (
+            [job["TrainingJobArn"] for job in jobs],
+            [(stack["StackName"], stack["StackStatus"], stack.get("LastUpdatedTime")) for stack in stacks],
+        )
+
+    before = state()
+    assert len(before[0]) == 1
+    deployed = demo.cdk("deploy", "--all", "--require-approval", "never")
+    assert deployed.returncode == 0, deployed.stdout
+    assert deployed.stdout.count("(no changes)") == 3, deployed.stdout
+    assert state() == before
+
+
+def test_diff_after_a_deployment_is_empty(demo: Demo) -> None:
+    compared = demo.cdk("diff", "--fail")
+    assert compared.returncode == 0, compared.stdout
+    assert "There were no differences" in compared.stdout
+
+
+def test_a_new_ratings_object_starts_training_and_malformed_ones_stop_with_file_and_line(demo: Demo) -> None:
+    bad = io.BytesIO()
+    with zipfile.ZipFile(bad, "w") as archive:
+        archive.writestr("ml-100k/u.data", "1\t1\t5\t881250949\n2\t1\t9\t881250950\n")
+        archive.writestr("ml-100k/u.item", "1|A film (1995)|01-Jan-1995|||0|1" + "|0" * 17 + "\n")
+    bucket = demo.deployment.output("storage", "RawBucketName")
+    prepared = demo.deployment.output("storage", "PreparedBucketName")
+    s3 = demo.session.client("s3")
+
+    def prefixes() -> set[str]:
+        listed = s3.list_objects_v2(Bucket=prepared, Delimiter="/").get("CommonPrefixes", [])
+        return {entry["Prefix"] for entry in listed}
+
+    before = prefixes()
+    s3.put_object(Bucket=bucket, Key="ratings/bad.zip", Body=bad.getvalue())
+    client = demo.session.client("stepfunctions")
+    machine = demo.deployment.output("training", "StateMachineArn")
+    deadline = time.monotonic() + 60
+    while not (
+        failed := client.list_executions(stateMachineArn=machine, statusFilter="FAILED")["executions"]
+    ):
+        assert time.monotonic() < deadline, "the upload started no execution that failed"
+        time.sleep(0.5)
+    cause = client.describe_execution(executionArn=failed[0]["executionArn"])["cause"]
+    assert "u.data" in cause
+    assert "line 2" in cause
+    assert "9" in cause
+    assert prefixes() == before, "something of the bad ratings was left in the prepared bucket"
+
+
+def test_a_failed_training_job_surfaces_its_reason_in_the_deployment(demo: Demo, tmp_path: Path) -> None:
+    """A copy of the project, in another account, whose batches are larger than the data."""
+    project = tmp_path / "project"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, tracked.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, project / name)
+    for shared in (".venv", "node_modules", ".data", "build"):
+        (project / shared).symlink_to(ROOT / shared)
+    settings = project / "config" / "dev.toml"
+    text = settings.read_text().replace(ENVIRONMENT.account, "444444444444")
+    text, replaced = re.subn(r"(?m)^mini_batch_size *=.*$", "mini_batch_size = 100000", text)
+    assert replaced == 1
+    settings.write_text(text)
+
+    other = Demo(directory=tmp_path / "other", port=demo.port, variables=dict(demo.variables))
+    other.variables["AWS_ACCESS_KEY_ID"] = "444444444444"
+    bootstrapped = other.cdk("bootstrap", cwd=project)
+    assert bootstrapped.returncode == 0, bootstrapped.stdout
+    stack = "movie-recommender-dev-training"
+    deployed = other.cdk("deploy", stack, "--require-approval", "never", cwd=project)
+    assert deployed.returncode != 0
+    assert "mini_batch_size" in deployed.stdout, deployed.stdout
+    client = other.session.client("stepfunctions")
+    destroyed = other.cdk("destroy", "--all", "--force", cwd=project)
+    assert destroyed.returncode == 0, destroyed.stdout
+    assert client.list_state_machines()["stateMachines"] == []
+
+
+def test_destroy_leaves_nothing_behind(demo: Demo) -> None:
+    destroyed = demo.cdk("destroy", "--all", "--force")
+    assert destroyed.returncode == 0, destroyed.stdout
+    session = demo.session
+    stacks = session.client("cloudformation").describe_stacks()["Stacks"]
+    assert [stack["StackName"] for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"] == [
+        "CDKToolkit"
+    ]
+    sagemaker = session.client("sagemaker")
+    assert sagemaker.list_endpoints()["Endpoints"] == []
+    assert sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
+    assert sagemaker.list_models()["Models"] == []
+    assert sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
+    assert session.client("lambda").list_functions()["Functions"] == []
+    assert session.client("stepfunctions").list_state_machines()["stateMachines"] == []
+    assert session.client("apigateway").get_rest_apis()["items"] == []
+    assert session.client("apigateway").get_api_keys()["items"] == []
+    assert session.client("events").list_rules()["Rules"] == []
+    parameters = session.client("ssm").describe_parameters()["Parameters"]
+    assert [p["Name"] for p in parameters if p["Name"].startswith("/movie-recommender")] == []
+    buckets = [bucket["Name"] for bucket in session.client("s3").list_buckets()["Buckets"]]
+    assert [bucket for bucket in buckets if not bucket.startswith("cdk-")] == []
+    roles = [role["RoleName"] for role in session.client("iam").list_roles()["Roles"]]
+    assert [role for role in roles if not role.startswith("cdk-")] == []
+    groups = [group["logGroupName"] for group in session.client("logs").describe_log_groups()["logGroups"]]
+    # SageMaker's own log groups are shared by all jobs of an account, so they are not the stacks' to delete.
+    assert [group for group in groups if not group.startswith("/aws/sagemaker/")] == []
+    keys = session.client("kms").list_keys()["Keys"]
+    states = [
+        session.client("kms").describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"] for key in keys
+    ]
+    assert set(states) <= {"PendingDeletion"}
+
+
+def test_down_ends_every_process_and_removes_its_files(demo: Demo) -> None:
+    cloud = local.running(directory=demo.directory)
+    stopped = demo.recommender("down")
+    assert stopped.returncode == 0
+    assert not demo.directory.exists()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", cloud.port)) != 0
+    if Path("/proc").is_dir():
+        left = [
+            command
+            for process in Path("/proc").glob("[0-9]*/environ")
+            if str(demo.directory) in _read(process) and (command := _read(process.with_name("cmdline")))
+        ]
+        assert left == []
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
