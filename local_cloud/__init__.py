@@ -1,0 +1,1 @@
+"""AWS on one machine: MiniStack, and the SageMaker that it lacks."""

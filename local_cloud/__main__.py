@@ -1,0 +1,24 @@
+"""``python -m local_cloud`` serves the local cloud in the foreground until SIGINT or SIGTERM."""
+
+import sys
+
+from local_cloud.settings import LocalCloudError, Settings
+
+
+def main() -> int:
+    """Serve; return the exit status."""
+    try:
+        settings = Settings.from_environment()
+        settings.prepare()
+        # MiniStack, which this imports, reads the environment at import.
+        from local_cloud import emulator  # noqa: PLC0415
+
+        emulator.serve(settings)
+    except LocalCloudError as error:
+        print(f"local cloud: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

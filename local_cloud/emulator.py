@@ -1,0 +1,323 @@
+"""MiniStack with SageMaker added: the one module that touches MiniStack's internals.
+
+MiniStack (https://github.com/ministackorg/ministack) serves the other services. It has no plug-in interface, so this
+module registers SageMaker in its tables and corrects the few behaviours in which it departs from AWS and the product
+notices. `require_extension_points` names everything that is touched: after an upgrade that moved something, the local
+cloud says so in one line and does not start.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import importlib
+import importlib.metadata
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from hypercorn.asyncio import serve as serve_asgi
+from hypercorn.config import Config as ServerConfig
+from ministack import app
+from ministack.core import lambda_runtime, responses, router
+from ministack.services import eventbridge, lambda_svc, stepfunctions
+from ministack.services.cloudformation import custom_resource, provisioners, stacks
+
+from local_cloud.sagemaker import cloudformation, service_model, states
+from local_cloud.sagemaker.scope import Scope
+from local_cloud.sagemaker.service import SageMaker
+from local_cloud.settings import LocalCloudError, Settings
+
+logger = logging.getLogger("local_cloud")
+
+MINISTACK_VERSION = "1.5.33"
+"""The version that this module was written against."""
+
+_EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
+    app: ("app", "SERVICE_HANDLERS"),
+    router: ("SERVICE_PATTERNS",),
+    responses: ("get_account_id", "get_region", "request_scope", "_service_model"),
+    eventbridge: ("_put_events",),
+    stepfunctions: (
+        "_SERVICE_DISPATCH",
+        "_AWS_SDK_SERVICE_MAP",
+        "_AWS_SDK_ERROR_PREFIX",
+        "_AWS_SDK_ERROR_CODE_OVERRIDES",
+        "_ExecutionError",
+        "_execute_task",
+        "_fail_execution",
+    ),
+    provisioners: (
+        "_RESOURCE_HANDLERS",
+        "_REPLACING_PROPERTIES",
+        "_STACK_TAG_PROPERTY",
+        "_CUSTOM_NAME_REPLACEMENT",
+    ),
+    stacks: ("_runs_on_worker_thread",),
+    custom_resource: ("deliver_response",),
+    lambda_svc: ("_execute_function_with_config_scope", "_execute_function_warm"),
+    lambda_runtime: ("_PYTHON_WORKER_SCRIPT", "Worker"),
+}
+_STOP_TIMEOUT_SECONDS = 10.0
+
+
+def require_extension_points() -> None:
+    """Check that MiniStack still has everything that this module touches.
+
+    Raises:
+        LocalCloudError: something is gone; the message names it and the version.
+    """
+    missing = [
+        f"{module.__name__}.{name}"
+        for module, names in _EXTENSION_POINTS.items()
+        for name in names
+        if not hasattr(module, name)
+    ]
+    if missing:
+        installed = importlib.metadata.version("ministack")
+        raise LocalCloudError(
+            f"MiniStack {installed} no longer has {', '.join(missing)}: adapt local_cloud/emulator.py, "
+            f"which was written for {MINISTACK_VERSION}"
+        )
+
+
+class Gateway:
+    """The other services as SageMaker reaches them: through the gateway's public endpoint."""
+
+    def __init__(self, port: int) -> None:
+        self._endpoint = f"http://127.0.0.1:{port}"
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, Scope], Any] = {}
+
+    def client(self, service: str, scope: Scope) -> Any:
+        """Return a boto3 client; the access key id is the account, as everywhere in the local cloud."""
+        with self._lock:
+            if (service, scope) not in self._clients:
+                session = boto3.Session(
+                    aws_access_key_id=scope.account,
+                    aws_secret_access_key="local",  # noqa: S106
+                    region_name=scope.region,
+                )
+                self._clients[service, scope] = session.client(
+                    service,
+                    endpoint_url=self._endpoint,
+                    config=Config(
+                        retries={"total_max_attempts": 2},
+                        s3={"addressing_style": "path"},
+                        max_pool_connections=32,
+                    ),
+                )
+            return self._clients[service, scope]
+
+    def publish(
+        self, scope: Scope, *, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str]
+    ) -> None:
+        """Put an event; only a service itself may use an ``aws.`` source, so not through PutEvents' front door."""
+        entry = {
+            "Source": "aws.sagemaker",
+            "DetailType": detail_type,
+            "Detail": service_model.encode_milliseconds(_set(detail)),
+            "Resources": list(resources),
+        }
+        with responses.request_scope(scope.account, scope.region):
+            eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+
+
+def _set(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _scope() -> Scope:
+    return Scope(responses.get_account_id(), responses.get_region())
+
+
+def install(settings: Settings) -> SageMaker:
+    """Add SageMaker to MiniStack and return it.
+
+    Raises:
+        LocalCloudError: MiniStack has moved something.
+    """
+    require_extension_points()
+    sagemaker = SageMaker(Gateway(settings.port), settings.jobs)
+    _install_api(sagemaker)
+    _install_state_machine_integrations(sagemaker)
+    _install_resource_types(sagemaker)
+    _install_corrections()
+    return sagemaker
+
+
+# -- SageMaker's API ------------------------------------------------------------------------------------------------
+
+
+def _install_api(sagemaker: SageMaker) -> None:
+    # A request may wait for a model's answer or call other services through the gateway: neither may block the
+    # event loop, nor take a thread of the pool that those services need.
+    threads = ThreadPoolExecutor(max_workers=64, thread_name_prefix="sagemaker")
+
+    async def handle(
+        method: str, path: str, headers: Mapping[str, str], body: bytes | str, _query: object
+    ) -> tuple[int, dict[str, str], bytes]:
+        content = body.encode() if isinstance(body, str) else body
+        work = functools.partial(sagemaker.handle, method, path, headers, content, _scope())
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+    app.SERVICE_HANDLERS["sagemaker"] = handle
+    router.SERVICE_PATTERNS["sagemaker"] = {
+        "target_prefixes": ["SageMaker."],
+        "host_patterns": [r"(api|runtime)\.sagemaker\."],
+    }
+
+
+# -- Step Functions -------------------------------------------------------------------------------------------------
+
+_abandoned: contextvars.ContextVar[Callable[[], bool]] = contextvars.ContextVar(
+    "abandoned", default=lambda: False
+)
+"""Whether nobody waits any more for the task that the present thread carries out."""
+
+
+def _install_state_machine_integrations(sagemaker: SageMaker) -> None:
+    def perform(resource: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return states.perform(sagemaker, resource, parameters, _scope(), abandoned=_abandoned.get())
+        except states.TaskError as error:
+            raise stepfunctions._ExecutionError(error.error, error.cause) from error
+
+    # MiniStack takes the first entry that the resource starts with: createEndpointConfig before createEndpoint.
+    for name in sorted(states.RESOURCES, key=len, reverse=True):
+        stepfunctions._SERVICE_DISPATCH[f"arn:aws:states:::sagemaker:{name}"] = perform
+    stepfunctions._AWS_SDK_SERVICE_MAP["sagemaker"] = {"target_prefix": "SageMaker", "protocol": "json"}
+    stepfunctions._AWS_SDK_ERROR_PREFIX["sagemaker"] = "SageMaker"
+    stepfunctions._AWS_SDK_ERROR_CODE_OVERRIDES["sagemaker"] = {
+        code: states.exception_name(code, "SageMakerException")
+        for code in ("ValidationException", "ResourceInUse", "ResourceNotFound", "ResourceLimitExceeded")
+    }
+
+    execute_task = stepfunctions._execute_task
+
+    @functools.wraps(execute_task)
+    def execute_watched_task(state: Any, raw_input: Any, execution: Any, ctx: Any) -> Any:
+        deadline = time.monotonic() + float(state.get("TimeoutSeconds", "inf"))
+        token = _abandoned.set(lambda: execution["status"] != "RUNNING" or time.monotonic() > deadline)
+        try:
+            return execute_task(state, raw_input, execution, ctx)
+        finally:
+            _abandoned.reset(token)
+
+    stepfunctions._execute_task = execute_watched_task
+
+    fail_execution = stepfunctions._fail_execution
+
+    @functools.wraps(fail_execution)
+    def fail_running_execution(execution: Any, error: str, cause: str) -> None:
+        # A stopped execution stays ABORTED when its task then fails.
+        if execution["status"] == "RUNNING":
+            fail_execution(execution, error, cause)
+
+    stepfunctions._fail_execution = fail_running_execution
+
+
+# -- CloudFormation -------------------------------------------------------------------------------------------------
+
+
+def _install_resource_types(sagemaker: SageMaker) -> None:
+    types = [resource_type(sagemaker) for resource_type in cloudformation.TYPES]
+    for handler in types:
+        provisioners._RESOURCE_HANDLERS[handler.type_name] = _provisioner(handler)
+        provisioners._REPLACING_PROPERTIES[handler.type_name] = tuple(handler.create_only)
+        provisioners._STACK_TAG_PROPERTY[handler.type_name] = ("Tags", "list")
+        if handler.name_property is not None:
+            provisioners._CUSTOM_NAME_REPLACEMENT[handler.type_name] = {"name": handler.name_property}
+
+    # The handlers call the gateway and wait, which would block MiniStack's event loop.
+    names = {handler.type_name for handler in types}
+    runs_on_worker_thread = stacks._runs_on_worker_thread
+    stacks._runs_on_worker_thread = lambda type_name: type_name in names or runs_on_worker_thread(type_name)
+
+
+def _provisioner(handler: cloudformation.ResourceType) -> dict[str, Callable[..., Any]]:
+    return {
+        "create": lambda logical_id, properties, _stack: handler.create(_scope(), logical_id, properties),
+        "update": lambda arn, old, new, _stack: handler.update(_scope(), arn, old, new),
+        "delete": lambda arn, _properties: handler.delete(_scope(), arn),
+    }
+
+
+# -- corrections ----------------------------------------------------------------------------------------------------
+
+
+def _install_corrections() -> None:
+    """Correct what MiniStack does otherwise than AWS, where the product would notice."""
+
+
+# -- serving --------------------------------------------------------------------------------------------------------
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM, then end every job, endpoint and function.
+
+    Raises:
+        LocalCloudError: the port is taken, or MiniStack has moved something.
+    """
+    _require_free_port(settings)
+    logging.getLogger("hypercorn.error").setLevel(logging.WARNING)
+    sagemaker = install(settings)
+    config = ServerConfig()
+    config.bind = [f"{settings.host}:{settings.port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1
+    config.loglevel = "WARNING"
+
+    async def run() -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopping.set)
+
+        async def stopped() -> None:
+            await stopping.wait()
+            _exit_soon(sagemaker)
+
+        await serve_asgi(app.app, config, shutdown_trigger=stopped)
+
+    asyncio.run(run())
+    _exit(sagemaker)
+
+
+def _exit_soon(sagemaker: SageMaker) -> None:
+    """Leave after at most `_STOP_TIMEOUT_SECONDS`, whatever still runs.
+
+    The interpreter would wait for threads that carry out state machines and functions, possibly for hours.
+    """
+    threading.Timer(_STOP_TIMEOUT_SECONDS, _exit, [sagemaker]).start()
+
+
+def _exit(sagemaker: SageMaker) -> None:
+    sagemaker.stop()
+    with contextlib.suppress(Exception):
+        lambda_runtime.reset()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _require_free_port(settings: Settings) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise LocalCloudError(
+                f"{settings.host}:{settings.port} cannot be used ({error.strerror}): end the program that listens "
+                "there, or set GATEWAY_PORT to another port"
+            ) from error
