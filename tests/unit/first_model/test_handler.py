@@ -1,0 +1,329 @@
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from pydantic import ValidationError
+
+from first_model import handler
+from first_model.failure import FirstModelError
+
+STATE_MACHINE = "arn:aws:states:us-east-1:111111111111:stateMachine:movie-recommender-dev"
+REQUEST_ID = "0f5b7a1e-6f5d-4a53-9d5b-5f1d3c1f9a11"
+NAME = f"first-model-{REQUEST_ID}"
+EXECUTION = f"arn:aws:states:us-east-1:111111111111:execution:movie-recommender-dev:{NAME}"
+PACKAGE = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/1"
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+PROPERTIES = {
+    "ServiceToken": "arn:aws:lambda:us-east-1:111111111111:function:provider",
+    "StateMachineArn": STATE_MACHINE,
+    "RawBucket": "raw",
+    "AssetBucket": "assets",
+    "AssetKey": "abc.zip",
+    "RatingsKey": "ratings/abc.zip",
+    "ModelPackageGroup": "movie-recommender-dev",
+    "ParameterName": "/movie-recommender/dev/model-package",
+}
+COPY = {
+    "Bucket": "raw",
+    "Key": "ratings/abc.zip",
+    "CopySource": {"Bucket": "assets", "Key": "abc.zip"},
+}
+START = {
+    "stateMachineArn": STATE_MACHINE,
+    "name": NAME,
+    "input": '{"ratings": {"bucket": "raw", "key": "ratings/abc.zip"}}',
+}
+RUNNING = {"stateMachineArn": STATE_MACHINE, "statusFilter": "RUNNING"}
+PARAMETER = {"Name": "/movie-recommender/dev/model-package"}
+
+
+@dataclass
+class Context:
+    function_name: str = "first-model"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:111111111111:function:first-model"
+    aws_request_id: str = "52fdfc07-2182-154f-163f-5f0f9a621d72"
+
+
+def request(kind: str, **more: Any) -> dict[str, Any]:
+    """A CloudFormation custom resource request, as the provider framework hands it on."""
+    event = {
+        "RequestType": kind,
+        "ResponseURL": "...",
+        "StackId": "arn:aws:cloudformation:us-east-1:111111111111:stack/movie-recommender-dev-training/1",
+        "RequestId": REQUEST_ID,
+        "ResourceType": "Custom::FirstModel",
+        "LogicalResourceId": "FirstModel",
+        "ResourceProperties": PROPERTIES,
+    }
+    if kind != "Create":
+        event["PhysicalResourceId"] = "movie-recommender-dev"
+    return event | more
+
+
+def on_event(kind: str, **more: Any) -> Any:
+    return handler.on_event(request(kind, **more), Context())  # type: ignore[arg-type]
+
+
+def is_complete(kind: str, **more: Any) -> Any:
+    more.setdefault("PhysicalResourceId", "movie-recommender-dev")
+    return handler.is_complete(request(kind, **more), Context())  # type: ignore[arg-type]
+
+
+def described(status: str, **more: str) -> dict[str, Any]:
+    return {
+        "executionArn": EXECUTION,
+        "stateMachineArn": STATE_MACHINE,
+        "name": NAME,
+        "status": status,
+        "startDate": NOW,
+        **more,
+    }
+
+
+def running(*arns: str) -> dict[str, Any]:
+    return {
+        "executions": [
+            {
+                "executionArn": arn,
+                "stateMachineArn": STATE_MACHINE,
+                "name": "x",
+                "status": "RUNNING",
+                "startDate": NOW,
+            }
+            for arn in arns
+        ]
+    }
+
+
+def packages(*arns: str) -> dict[str, Any]:
+    return {
+        "ModelPackageSummaryList": [
+            {"ModelPackageArn": arn, "CreationTime": NOW, "ModelPackageStatus": "Completed"} for arn in arns
+        ]
+    }
+
+
+class TestCreate:
+    def test_brings_the_ratings_in_and_starts_training(self, aws: Any) -> None:
+        aws.s3.add_response("copy_object", {}, COPY)
+        aws.stepfunctions.add_response(
+            "start_execution", {"executionArn": EXECUTION, "startDate": NOW}, START
+        )
+
+        assert on_event("Create") == {
+            "PhysicalResourceId": "movie-recommender-dev",
+            "ExecutionArn": EXECUTION,
+        }
+
+    def test_a_second_delivery_joins_the_execution_of_the_first(self, aws: Any) -> None:
+        aws.s3.add_response("copy_object", {}, COPY)
+        aws.stepfunctions.add_client_error("start_execution", "ExecutionAlreadyExists", expected_params=START)
+
+        assert on_event("Create")["ExecutionArn"] == EXECUTION
+
+    def test_an_unreadable_asset_fails(self, aws: Any) -> None:
+        aws.s3.add_client_error("copy_object", "NoSuchKey", "The specified key does not exist.")
+
+        with pytest.raises(ClientError, match="The specified key does not exist"):
+            on_event("Create")
+
+    @pytest.mark.parametrize("status", ["RUNNING", "PENDING_REDRIVE"])
+    def test_waits_while_training_runs(self, aws: Any, status: str) -> None:
+        aws.stepfunctions.add_response("describe_execution", described(status), {"executionArn": EXECUTION})
+
+        assert is_complete("Create", ExecutionArn=EXECUTION) == {"IsComplete": False}
+
+    def test_gives_the_package_when_training_succeeded(self, aws: Any) -> None:
+        aws.stepfunctions.add_response("describe_execution", described("SUCCEEDED"))
+        aws.ssm.add_response("get_parameter", {"Parameter": {"Value": PACKAGE}}, PARAMETER)
+
+        assert is_complete("Create", ExecutionArn=EXECUTION) == {
+            "IsComplete": True,
+            "Data": {"ModelPackageArn": PACKAGE},
+        }
+
+    def test_gives_the_newest_package_when_none_is_approved(self, aws: Any) -> None:
+        aws.stepfunctions.add_response("describe_execution", described("SUCCEEDED"))
+        aws.ssm.add_client_error("get_parameter", "ParameterNotFound", expected_params=PARAMETER)
+        aws.sagemaker.add_response(
+            "list_model_packages",
+            packages(PACKAGE),
+            {
+                "ModelPackageGroupName": "movie-recommender-dev",
+                "SortBy": "CreationTime",
+                "SortOrder": "Descending",
+                "MaxResults": 1,
+            },
+        )
+
+        assert is_complete("Create", ExecutionArn=EXECUTION)["Data"] == {"ModelPackageArn": PACKAGE}
+
+    def test_fails_when_success_left_no_package(self, aws: Any) -> None:
+        aws.stepfunctions.add_response("describe_execution", described("SUCCEEDED"))
+        aws.ssm.add_client_error("get_parameter", "ParameterNotFound")
+        aws.sagemaker.add_response("list_model_packages", packages())
+
+        with pytest.raises(
+            FirstModelError, match="neither parameter /movie-recommender/dev/model-package nor"
+        ):
+            is_complete("Create", ExecutionArn=EXECUTION)
+
+    def test_says_why_training_failed(self, aws: Any) -> None:
+        cause = json.dumps({"TrainingJobStatus": "Failed", "FailureReason": "AlgorithmError: bad\nvalue"})
+        aws.stepfunctions.add_response(
+            "describe_execution", described("FAILED", error="States.TaskFailed", cause=cause)
+        )
+        aws.stepfunctions.add_response(
+            "get_execution_history",
+            {
+                "events": [
+                    {"id": 3, "previousEventId": 2, "type": "ExecutionFailed", "timestamp": NOW},
+                    {
+                        "id": 2,
+                        "previousEventId": 1,
+                        "type": "TaskStateEntered",
+                        "timestamp": NOW,
+                        "stateEnteredEventDetails": {"name": "Train"},
+                    },
+                    {"id": 1, "type": "ExecutionStarted", "timestamp": NOW},
+                ]
+            },
+            {
+                "executionArn": EXECUTION,
+                "maxResults": 1000,
+                "reverseOrder": True,
+                "includeExecutionData": False,
+            },
+        )
+
+        with pytest.raises(FirstModelError) as error:
+            is_complete("Create", ExecutionArn=EXECUTION)
+
+        assert str(error.value) == (
+            "Training the first model failed in state Train: States.TaskFailed: AlgorithmError: bad value "
+            f"(execution {NAME})"
+        )
+
+    def test_says_why_even_if_the_history_is_closed_to_it(self, aws: Any) -> None:
+        aws.stepfunctions.add_response(
+            "describe_execution", described("FAILED", error="GateFailed", cause="accuracy is too low")
+        )
+        aws.stepfunctions.add_client_error("get_execution_history", "AccessDeniedException")
+
+        with pytest.raises(FirstModelError, match="failed: GateFailed: accuracy is too low"):
+            is_complete("Create", ExecutionArn=EXECUTION)
+
+    def test_an_event_without_its_execution_is_refused(self, aws: Any) -> None:
+        with pytest.raises(FirstModelError, match="no ExecutionArn"):
+            is_complete("Create")
+
+
+class TestUpdate:
+    def test_brings_changed_ratings_in(self, aws: Any) -> None:
+        aws.s3.add_response("copy_object", {}, COPY)
+        old = PROPERTIES | {"AssetKey": "old.zip", "RatingsKey": "ratings/old.zip"}
+
+        assert on_event("Update", OldResourceProperties=old) == {
+            "PhysicalResourceId": "movie-recommender-dev"
+        }
+
+    def test_leaves_everything_alone_if_the_ratings_are_the_same(self, aws: Any) -> None:
+        old = PROPERTIES | {"StateMachineArn": "arn:old", "AssetBucket": "old"}
+
+        assert on_event("Update", OldResourceProperties=old) == {
+            "PhysicalResourceId": "movie-recommender-dev"
+        }
+
+    def test_keeps_its_identity_whatever_changes(self, aws: Any) -> None:
+        changed = PROPERTIES | {"ModelPackageGroup": "another"}
+
+        result = on_event("Update", ResourceProperties=changed, OldResourceProperties=PROPERTIES)
+        assert result == {"PhysicalResourceId": "movie-recommender-dev"}
+
+    def test_gives_the_current_package_at_once(self, aws: Any) -> None:
+        aws.ssm.add_response("get_parameter", {"Parameter": {"Value": PACKAGE}}, PARAMETER)
+
+        assert is_complete("Update", OldResourceProperties=PROPERTIES) == {
+            "IsComplete": True,
+            "Data": {"ModelPackageArn": PACKAGE},
+        }
+
+    def test_does_not_need_a_package(self, aws: Any) -> None:
+        aws.ssm.add_client_error("get_parameter", "ParameterNotFound")
+        aws.sagemaker.add_response("list_model_packages", packages())
+
+        assert is_complete("Update", OldResourceProperties=PROPERTIES) == {"IsComplete": True, "Data": {}}
+
+
+class TestDelete:
+    def test_stops_what_runs(self, aws: Any) -> None:
+        aws.stepfunctions.add_response("list_executions", running("arn:1", "arn:2"), RUNNING)
+        cause = "The stack that owns the state machine is being deleted."
+        aws.stepfunctions.add_response(
+            "stop_execution", {"stopDate": NOW}, {"executionArn": "arn:1", "cause": cause}
+        )
+        aws.stepfunctions.add_client_error(
+            "stop_execution",
+            "ValidationException",
+            "Execution is not running",
+            expected_params={"executionArn": "arn:2", "cause": cause},
+        )
+
+        assert on_event("Delete") == {"PhysicalResourceId": "movie-recommender-dev"}
+
+    def test_waits_for_executions_to_end(self, aws: Any) -> None:
+        aws.stepfunctions.add_response("list_executions", running("arn:1"), RUNNING)
+
+        assert is_complete("Delete") == {"IsComplete": False}
+
+    def test_removes_every_package_and_the_parameter(self, aws: Any) -> None:
+        group = {"ModelPackageGroupName": "movie-recommender-dev"}
+        aws.stepfunctions.add_response("list_executions", running(), RUNNING)
+        aws.sagemaker.add_response(
+            "list_model_packages", packages("arn:p1", "arn:p2") | {"NextToken": "more"}, group
+        )
+        aws.sagemaker.add_response("list_model_packages", packages("arn:p3"), group | {"NextToken": "more"})
+        for arn in ("arn:p1", "arn:p2", "arn:p3"):
+            aws.sagemaker.add_response("delete_model_package", {}, {"ModelPackageName": arn})
+        aws.ssm.add_response("delete_parameter", {}, PARAMETER)
+
+        assert is_complete("Delete") == {"IsComplete": True}
+
+    def test_what_is_gone_already_is_no_error(self, aws: Any) -> None:
+        aws.stepfunctions.add_client_error("list_executions", "StateMachineDoesNotExist")
+        aws.sagemaker.add_response("list_model_packages", packages("arn:p1", "arn:p2"))
+        aws.sagemaker.add_client_error(
+            "delete_model_package", "ValidationException", "ModelPackage arn:p1 does not exist."
+        )
+        aws.sagemaker.add_response("delete_model_package", {}, {"ModelPackageName": "arn:p2"})
+        aws.ssm.add_client_error("delete_parameter", "ParameterNotFound")
+
+        assert is_complete("Delete") == {"IsComplete": True}
+
+    def test_a_missing_group_is_no_error(self, aws: Any) -> None:
+        aws.stepfunctions.add_response("list_executions", running())
+        aws.sagemaker.add_client_error(
+            "list_model_packages", "ValidationException", "ModelPackageGroup x does not exist."
+        )
+        aws.ssm.add_response("delete_parameter", {})
+
+        assert is_complete("Delete") == {"IsComplete": True}
+
+    def test_any_other_refusal_fails(self, aws: Any) -> None:
+        aws.stepfunctions.add_response("list_executions", running())
+        aws.sagemaker.add_response("list_model_packages", packages("arn:p1"))
+        aws.sagemaker.add_client_error("delete_model_package", "AccessDeniedException", "no")
+
+        with pytest.raises(ClientError, match="AccessDeniedException"):
+            is_complete("Delete")
+
+
+def test_a_missing_property_is_named(aws: Any) -> None:
+    incomplete = {name: value for name, value in PROPERTIES.items() if name != "RatingsKey"}
+
+    with pytest.raises(ValidationError, match=r"ResourceProperties\.RatingsKey"):
+        on_event("Create", ResourceProperties=incomplete)
