@@ -18,6 +18,7 @@ def cdk(
     variables: Mapping[str, str],
     log: Path,
     progress: Callable[[str], None],
+    cwd: Path = ROOT,
 ) -> None:
     """Run `cdk` with `arguments`; its output goes to `log` and, line by line, to `progress`.
 
@@ -37,7 +38,7 @@ def cdk(
         log.open("w") as record,
         subprocess.Popen(  # noqa: S603
             [str(command), *arguments],
-            cwd=ROOT,
+            cwd=cwd,
             env=inherited | {"CI": "true", "NO_COLOR": "1"} | dict(variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

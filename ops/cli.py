@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from infra.errors import ConfigurationError
 from ops.errors import OperationError
 from ops.paths import DATA, LOCAL_CLOUD
 
@@ -76,7 +77,7 @@ def main() -> None:
     """Run the command; an error that the user can act on is one message and exit code 1."""
     try:
         app()
-    except OperationError as error:
+    except (OperationError, ConfigurationError) as error:
         Console(stderr=True, highlight=False).print(f"[red]Error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:

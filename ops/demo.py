@@ -44,7 +44,9 @@ def demo(console: Console, *, port: int, directory: Path) -> None:
         )
     console.print(f"[bold]Movie recommender[/bold]: the {ENVIRONMENT} environment on this machine\n")
     with step(console, "MovieLens 100k") as progress:
-        fetch_movielens_100k(DATA / "ml-100k.zip", progress=progress)
+        fetch_movielens_100k(
+            DATA / "ml-100k.zip", progress=lambda what, share: progress(f"{what}: {share:.0%}")
+        )
     with step(console, "Packaging the Lambda functions"):
         bundle_functions()
     with step(console, "Starting the local cloud"):
@@ -67,22 +69,16 @@ def _deploy(console: Console, environment: Environment, deployment: Deployment, 
     selected = ["--context", f"env={environment.name}"]
     with step(console, "cdk bootstrap") as progress:
         target = f"aws://{environment.account}/{environment.region}"
+        # Outside the app: inside, the CDK would synthesize it first, only to learn what `target` says.
         cdk(
-            ["bootstrap", target, *selected],
+            ["bootstrap", target],
             variables=variables,
             log=directory / "bootstrap.log",
             progress=progress,
+            cwd=directory,
         )
     with step(console, "cdk deploy --all") as progress, _TrainingProgress(deployment, progress) as training:
-        arguments = [
-            "deploy",
-            "--all",
-            "--require-approval",
-            "never",
-            "--progress",
-            "events",
-            *selected,
-        ]
+        arguments = ["deploy", "--all", "--require-approval", "never", "--progress", "events", *selected]
         arguments += ["--output", str(directory / "cdk.out")]
         cdk(arguments, variables=variables, log=directory / "deploy.log", progress=training.unless_training)
 
