@@ -16,7 +16,9 @@ from pathlib import Path
 ALGORITHM = "local_cloud.factorization_machines"
 """The module that is the container's entry point: ``train`` or ``serve``."""
 
-_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+PYTHON_PATH = str(Path(__file__).resolve().parents[2])
+"""Where the container finds that module."""
+
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")
 
 
@@ -115,7 +117,7 @@ class Containers:
                 cwd=root,
                 env={
                     **inherited,
-                    "PYTHONPATH": str(_PACKAGE_PARENT),
+                    "PYTHONPATH": PYTHON_PATH,
                     "PYTHONUNBUFFERED": "1",
                     **environment,
                 },
