@@ -1,0 +1,260 @@
+"""The REST API in front of the model."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_apigateway as apigateway
+from constructs import Construct
+
+from infra.acknowledgement import acknowledge
+from infra.endpoint import ModelEndpoint
+from infra.environment import Environment
+from infra.function import BundledFunction
+from infra.log_group import log_group
+from infra.permission import allow
+from infra.storage import MODELS_PREFIX, StorageStack
+
+STAGE: Final = "v1"
+MAX_PAIRS: Final = 1000
+
+_PREDICTION_REQUEST: Final = apigateway.JsonSchema(
+    schema=apigateway.JsonSchemaVersion.DRAFT4,
+    title="PredictionRequest",
+    type=apigateway.JsonSchemaType.OBJECT,
+    required=["pairs"],
+    additional_properties=False,
+    properties={
+        "pairs": apigateway.JsonSchema(
+            type=apigateway.JsonSchemaType.ARRAY,
+            min_items=1,
+            max_items=MAX_PAIRS,
+            items=apigateway.JsonSchema(
+                type=apigateway.JsonSchemaType.OBJECT,
+                required=["user", "movie"],
+                additional_properties=False,
+                properties={
+                    "user": apigateway.JsonSchema(type=apigateway.JsonSchemaType.STRING, min_length=1),
+                    "movie": apigateway.JsonSchema(type=apigateway.JsonSchemaType.STRING, min_length=1),
+                },
+            ),
+        )
+    },
+)
+
+
+class RecommendationApi(Construct):
+    """REST API and function: recommendations for a user, predictions for pairs, health, description.
+
+    Every route needs a caller that IAM knows or, where the environment says so, an API key.
+
+    Attributes:
+        url: the stage's URL, ending in "/".
+        key_id: the API key's id, or None where IAM authorizes.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Environment,
+        storage: StorageStack,
+        endpoint: ModelEndpoint,
+        bundle: Path,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._settings = settings
+        function = self._function(storage, endpoint, bundle)
+        api = self._rest_api()
+        self.url = api.url
+        self._routes(api, apigateway.LambdaIntegration(function, allow_test_invoke=False))
+        self._error_bodies(api)
+        self.key_id = self._usage_plan(api) if settings.api.authorization == "api_key" else None
+
+    def _function(self, storage: StorageStack, endpoint: ModelEndpoint, bundle: Path) -> BundledFunction:
+        function = BundledFunction(
+            self,
+            "Recommend",
+            bundle=bundle,
+            handler="recommend.handler.handler",
+            log_name=f"{self._settings.prefix}-recommend",
+            retention_days=self._settings.logs.retention_days,
+            # API Gateway waits for 29 seconds.
+            timeout=Duration.seconds(28),
+            memory_mib=1024,
+            description="Answers the API: asks the endpoint, adds titles",
+            environment={
+                "ENDPOINT_NAME": endpoint.name,
+                "MODEL_PACKAGE_ARN": endpoint.model_package_arn,
+            },
+        )
+        role = function.execution_role
+        allow(
+            role,
+            "sagemaker:InvokeEndpoint",
+            on=Stack.of(self).format_arn(
+                service="sagemaker", resource="endpoint", resource_name=endpoint.name
+            ),
+        )
+        allow(role, "sagemaker:DescribeModelPackage", on=endpoint.model_package_arn)
+        allow(
+            role,
+            "s3:GetObject",
+            on=[
+                storage.objects(storage.models, f"{MODELS_PREFIX}*/{file}")
+                for file in ("catalog.json", "histories.bin")
+            ],
+            because="The released package decides which model's files are read",
+        )
+        allow(role, "kms:Decrypt", on=storage.key.key_arn)
+        # The new function must not ask the old endpoint about movies that it does not know.
+        function.node.add_dependency(endpoint)
+        return function
+
+    def _rest_api(self) -> apigateway.RestApi:
+        api = self._settings.api
+        access_logs = log_group(
+            self,
+            "AccessLogs",
+            name=f"/aws/apigateway/{self._settings.prefix}",
+            retention_days=self._settings.logs.retention_days,
+        )
+        iam_authorizes = api.authorization == "iam"
+        rest_api = apigateway.RestApi(
+            self,
+            "RestApi",
+            rest_api_name=self._settings.prefix,
+            description="Movie recommendations",
+            endpoint_configuration=apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL]),
+            default_method_options=apigateway.MethodOptions(
+                authorization_type=apigateway.AuthorizationType.IAM
+                if iam_authorizes
+                else apigateway.AuthorizationType.NONE,
+                api_key_required=not iam_authorizes,
+            ),
+            deploy_options=apigateway.StageOptions(
+                stage_name=STAGE,
+                throttling_rate_limit=api.rate_per_second,
+                throttling_burst_limit=api.burst,
+                logging_level=apigateway.MethodLoggingLevel.ERROR,
+                data_trace_enabled=False,
+                metrics_enabled=True,
+                access_log_destination=apigateway.LogGroupLogDestination(access_logs),
+                access_log_format=apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG)),
+            ),
+            # API Gateway writes logs with one role of the account's, for all its APIs.
+            cloud_watch_role=True,
+            cloud_watch_role_removal_policy=RemovalPolicy.DESTROY,
+        )
+        # API Gateway would make this log group by itself, without a retention, and leave it behind.
+        execution_logs = log_group(
+            self,
+            "ExecutionLogs",
+            name=f"API-Gateway-Execution-Logs_{rest_api.rest_api_id}/{STAGE}",
+            retention_days=self._settings.logs.retention_days,
+        )
+        stage = rest_api.deployment_stage
+        stage.node.add_dependency(execution_logs)
+        acknowledge(
+            stage,
+            "AwsSolutions-APIG3",
+            "Every caller is known and throttled; a web ACL would cost more than the API itself",
+        )
+        acknowledge(
+            rest_api.node.find_child("CloudWatchRole"),
+            "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+            "AmazonAPIGatewayPushToCloudWatchLogs]",
+            "The account-wide role with which API Gateway writes logs; AWS documents this policy for it",
+        )
+        return rest_api
+
+    def _routes(self, api: apigateway.RestApi, integration: apigateway.LambdaIntegration) -> None:
+        validator = apigateway.RequestValidator(
+            self, "Validator", rest_api=api, validate_request_body=True, validate_request_parameters=True
+        )
+        user = api.root.add_resource("users").add_resource("{user}")
+        user.add_resource("recommendations").add_method(
+            "GET",
+            integration,
+            request_validator=validator,
+            request_parameters={
+                "method.request.path.user": True,
+                "method.request.querystring.count": False,
+                "method.request.querystring.threshold": False,
+            },
+        )
+        request = api.add_model(
+            "PredictionRequest", content_type="application/json", schema=_PREDICTION_REQUEST
+        )
+        api.root.add_resource("predictions").add_method(
+            "POST",
+            integration,
+            request_validator=validator,
+            request_models={"application/json": request},
+        )
+        api.root.add_resource("health").add_method("GET", integration)
+        api.root.add_resource("openapi.json").add_method("GET", integration)
+        for method in api.methods:
+            self._acknowledge_authorization(method)
+
+    def _acknowledge_authorization(self, method: apigateway.Method) -> None:
+        if self._settings.api.authorization == "iam":
+            acknowledge(
+                method, "AwsSolutions-COG4", "IAM authorizes every call: the callers are services of ours"
+            )
+            return
+        reason = "An API key with a daily quota identifies the caller, as [api] of this environment says"
+        acknowledge(method, "AwsSolutions-COG4", reason)
+        acknowledge(method, "AwsSolutions-APIG4", reason)
+
+    def _error_bodies(self, api: apigateway.RestApi) -> None:
+        for kind, response_type, code, message in _GATEWAY_ERRORS:
+            api.add_gateway_response(
+                kind,
+                type=response_type,
+                templates={"application/json": _error_body(code, message)},
+            )
+
+    def _usage_plan(self, api: apigateway.RestApi) -> str:
+        settings = self._settings.api
+        key = api.add_api_key("Key", description=f"The key of {self._settings.prefix}")
+        plan = api.add_usage_plan(
+            "UsagePlan",
+            throttle=apigateway.ThrottleSettings(
+                rate_limit=settings.rate_per_second, burst_limit=settings.burst
+            ),
+            quota=apigateway.QuotaSettings(limit=settings.quota_per_day, period=apigateway.Period.DAY),
+            api_stages=[apigateway.UsagePlanPerApiStage(api=api, stage=api.deployment_stage)],
+        )
+        plan.add_api_key(key)
+        return key.key_id
+
+
+_ACCESS_LOG: Final[dict[str, Any]] = {
+    "request_id": "$context.requestId",
+    "time": "$context.requestTime",
+    "ip": "$context.identity.sourceIp",
+    "caller": "$context.identity.caller",
+    "api_key_id": "$context.identity.apiKeyId",
+    "method": "$context.httpMethod",
+    "route": "$context.resourcePath",
+    "status": "$context.status",
+    "response_length": "$context.responseLength",
+    "latency_ms": "$context.responseLatency",
+    "integration_latency_ms": "$context.integrationLatency",
+    "error": "$context.error.responseType",
+}
+
+_TYPES = apigateway.ResponseType
+_GATEWAY_ERRORS: Final = (
+    ("DefaultClientError", _TYPES.DEFAULT_4_XX, "bad_request", None),
+    ("DefaultServerError", _TYPES.DEFAULT_5_XX, "internal_error", None),
+)
+
+
+def _error_body(code: str, message: str | None) -> str:
+    # $context.error.messageString comes in its quotes.
+    shown = json.dumps(message) if message else "$context.error.messageString"
+    return f'{{"error":{{"code":"{code}","message":{shown},"request_id":"$context.requestId"}}}}'

@@ -1,0 +1,281 @@
+"""An environment's settings: `config/<name>.toml`, checked completely before any stack exists.
+
+Everything that differs between environments is here and nowhere else. The models are strict and frozen; each
+field's description says what it accepts, for the reader and for the message about a value that it does not.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from infra import images, instance_types
+from infra.errors import ConfigurationError
+from infra.explanation import Choices, nearest, problems
+from infra.hyperparameters import Hyperparameters
+
+PROJECT = "movie-recommender"
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+
+_ENVIRONMENT_NAME = re.compile(r"[a-z][a-z0-9]{0,13}")
+"""Short enough for `movie-recommender-<name>-<digest>-<execution>-ranking` to be a transform job's name (63)."""
+
+_SCHEDULE = re.compile(
+    r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)|cron\([\w*?,/#-]+( [\w*?,/#-]+){5}\)"
+)
+
+
+def _schedule(value: str) -> str:
+    if not _SCHEDULE.fullmatch(value):
+        raise ValueError
+    return value
+
+
+Days = Annotated[int, Field(ge=1, le=3650, description="a whole number of days, 1 to 3650")]
+Share = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]
+PositiveCount = Annotated[int, Field(ge=1, description="a whole number, 1 or more")]
+Flag = Annotated[bool, Field(description="true or false")]
+Table = Field(description="a table")
+
+
+class Section(BaseModel):
+    """A table of the settings file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ModelSettings(Section):
+    """Where the model that is served comes from.
+
+    An environment with source "training" trains its own. One with source "promoted" serves the package that is
+    pinned here, by its ARN and the SHA-256 of its artifact; before its first promotion it has no pin and
+    consists of storage and an empty model registry.
+    """
+
+    source: Annotated[Literal["training", "promoted"], Field(description="a source")]
+    package_arn: Annotated[str, Field(description="the ARN of a model package")] | None = None
+    artifact_sha256: (
+        Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="64 lower-case hexadecimal digits")]
+        | None
+    ) = None
+
+    @model_validator(mode="after")
+    def _pin_belongs_to_promotion(self) -> Self:
+        pinned = (self.package_arn is not None, self.artifact_sha256 is not None)
+        if any(pinned) and self.source == "training":
+            raise ValueError('package_arn and artifact_sha256 are for source = "promoted"; remove them')
+        if any(pinned) and not all(pinned):
+            missing = "artifact_sha256" if pinned[0] else "package_arn"
+            raise ValueError(f"{missing} is missing: a pin has both package_arn and artifact_sha256")
+        return self
+
+
+class StorageSettings(Section):
+    """The buckets."""
+
+    retain_data: Flag
+    prepared_expiry_days: Days
+    noncurrent_expiry_days: Days
+    access_log_expiry_days: Days
+
+
+class DataSettings(Section):
+    """How ratings become training rows; `data_prep` gives each its meaning."""
+
+    split: Annotated[Literal["ua"], Field(description="a split")]
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="a whole number from 0 to 4294967295")]
+    liked_threshold: Annotated[float, Field(ge=1, le=5, description="a number of stars from 1 to 5")]
+    ranking_users: PositiveCount
+
+
+class GateSettings(Section):
+    """What a trained model must reach on the test ratings to be registered."""
+
+    min_accuracy: Share
+    min_auc: Share
+    max_cross_entropy: Annotated[float, Field(gt=0, description="a number above 0")]
+
+
+class TrainingSettings(Section):
+    """The training workflow: what it reads, on what it runs, what starts it."""
+
+    ratings: Annotated[str, Field(min_length=1, description="the path of a file, from the project's folder")]
+    instance_type: Annotated[str, Choices(instance_types.TRAINING, "a training instance type")]
+    transform_instance_type: Annotated[str, Choices(instance_types.TRANSFORM, "a transform instance type")]
+    max_runtime_minutes: Annotated[
+        int, Field(ge=1, le=5 * 24 * 60, description="a whole number of minutes, 1 to 7200 (five days)")
+    ]
+    approval: Annotated[Literal["automatic", "manual"], Field(description="an approval")]
+    upload_trigger: Flag
+    schedule: (
+        Annotated[
+            str,
+            AfterValidator(_schedule),
+            Field(description='"rate(7 days)" or "cron(0 3 ? * MON *)", as EventBridge Scheduler takes them'),
+        ]
+        | None
+    ) = None
+    hyperparameters: Hyperparameters = Table
+    data: DataSettings = Table
+    gate: GateSettings = Table
+
+
+class ServingSettings(Section):
+    """The endpoint."""
+
+    instance_type: Annotated[str, Choices(instance_types.HOSTING, "a hosting instance type")]
+    instance_count: PositiveCount
+
+
+class ApiSettings(Section):
+    """Who may call the API, and how often."""
+
+    authorization: Annotated[Literal["iam", "api_key"], Field(description="an authorization")]
+    rate_per_second: Annotated[int, Field(ge=1, le=10_000, description="a whole number from 1 to 10000")]
+    burst: Annotated[int, Field(ge=1, le=5_000, description="a whole number from 1 to 5000")]
+    quota_per_day: PositiveCount | None = None
+
+    @model_validator(mode="after")
+    def _quota_belongs_to_keys(self) -> Self:
+        if self.authorization == "api_key" and self.quota_per_day is None:
+            raise ValueError('quota_per_day is missing: authorization = "api_key" needs it')
+        if self.authorization == "iam" and self.quota_per_day is not None:
+            raise ValueError(
+                'quota_per_day is for authorization = "api_key" (API Gateway counts by key); remove it'
+            )
+        return self
+
+
+class LogSettings(Section):
+    """Every log group of the environment."""
+
+    retention_days: Annotated[
+        int,
+        Choices(
+            (
+                1,
+                3,
+                5,
+                7,
+                14,
+                30,
+                60,
+                90,
+                120,
+                150,
+                180,
+                365,
+                400,
+                545,
+                731,
+                1096,
+                1827,
+                2192,
+                2557,
+                2922,
+                3288,
+                3653,
+            ),
+            "a number of days that CloudWatch Logs offers",
+        ),
+    ]
+
+
+class Environment(Section):
+    """One deployable environment. Its name is the name of its file."""
+
+    name: str = Field(exclude=True)
+    account: Annotated[
+        str, Field(pattern=r"^[0-9]{12}$", description="an AWS account: a string of 12 digits")
+    ]
+    region: Annotated[str, Choices(tuple(images.ACCOUNTS), "a region with the Factorization Machines image")]
+    model: ModelSettings = Table
+    storage: StorageSettings = Table
+    training: Annotated[TrainingSettings, Table] | None = None
+    serving: ServingSettings = Table
+    api: ApiSettings = Table
+    logs: LogSettings = Table
+
+    @model_validator(mode="after")
+    def _training_belongs_to_its_source(self) -> Self:
+        if self.model.source == "training" and self.training is None:
+            raise ValueError('training is missing: model.source = "training" needs it')
+        if self.model.source == "promoted" and self.training is not None:
+            raise ValueError('training is for model.source = "training"; remove it')
+        return self
+
+    @model_validator(mode="after")
+    def _pin_is_registered_here(self) -> Self:
+        arn = self.model.package_arn
+        if arn is not None and not re.fullmatch(rf"{re.escape(self.model_package_arn_prefix)}[1-9]\d*", arn):
+            raise ValueError(
+                f'model.package_arn = "{arn}": must be a package of this environment\'s own registry, '
+                f"{self.model_package_arn_prefix}<version>"
+            )
+        return self
+
+    @property
+    def prefix(self) -> str:
+        """What every stack and every named resource of the environment starts with."""
+        return f"{PROJECT}-{self.name}"
+
+    @property
+    def endpoint_name(self) -> str:
+        """The SageMaker endpoint's name, the same for as long as the environment lives."""
+        return self.prefix
+
+    @property
+    def model_package_group(self) -> str:
+        """The name of the environment's model registry."""
+        return self.prefix
+
+    @property
+    def model_package_arn_prefix(self) -> str:
+        """The ARN of a package in the environment's registry, up to its version."""
+        partition = images.partition(self.region)
+        return f"arn:{partition}:sagemaker:{self.region}:{self.account}:model-package/{self.model_package_group}/"
+
+    @property
+    def model_package_parameter(self) -> str:
+        """The name of the SSM parameter with the ARN of the package to serve (environments that train)."""
+        return f"/{PROJECT}/{self.name}/model-package"
+
+
+def load_environment(name: str, *, folder: Path = CONFIG) -> Environment:
+    """Read and check the environment `name` from `folder`.
+
+    Raises:
+        ConfigurationError: there is no such environment, or its file is wrong; every problem is told.
+    """
+    known = sorted(path.stem for path in folder.glob("*.toml"))
+    if name not in known:
+        raise ConfigurationError(
+            f'Environment "{name}" is unknown{nearest(name, known)}; {folder.name}/ has: {", ".join(known)}'
+        )
+    path = folder / f"{name}.toml"
+    shown = f"{folder.name}/{path.name}"
+    if not _ENVIRONMENT_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{shown}: an environment is named by its file: a lower-case letter, then at most 13 letters and digits"
+        )
+    values = _parsed(path, shown)
+    try:
+        return Environment.model_validate(values | {"name": name})
+    except ValidationError as error:
+        raise ConfigurationError(
+            "\n".join(f"{shown}: {line}" for line in problems(error, Environment))
+        ) from error
+
+
+def _parsed(path: Path, shown: str) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{shown}: byte {error.start} is not UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{shown}: not TOML: {error}") from error
+    if "name" in values:
+        raise ConfigurationError(f"{shown}: name: unknown key; the file's own name is the environment's")
+    return values

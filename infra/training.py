@@ -1,0 +1,154 @@
+"""What trains models."""
+
+from pathlib import Path
+
+from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk import Environment as CdkEnvironment
+from constructs import Construct
+
+from infra.environment import Environment, TrainingSettings
+from infra.first_model import FirstModel
+from infra.function import BundledFunction
+from infra.permission import allow
+from infra.storage import MODELS_PREFIX, RATINGS_PREFIX, StorageStack
+from infra.training_workflow import TrainingWorkflow
+from infra.triggers import Triggers
+
+
+class TrainingStack(Stack):
+    """The functions that prepare data and evaluate models, the workflow between them, and what starts it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Environment,
+        training: TrainingSettings,
+        storage: StorageStack,
+        functions: Path,
+        ratings: Path,
+    ) -> None:
+        """Define the stack.
+
+        Args:
+            scope: the app.
+            construct_id: the stack's name.
+            settings: the environment.
+            training: its `[training]`.
+            storage: where the data is.
+            functions: the folder with the functions' bundles.
+            ratings: the file that the first model is trained on.
+        """
+        super().__init__(
+            scope,
+            construct_id,
+            env=CdkEnvironment(account=settings.account, region=settings.region),
+            description="Movie recommender: from ratings to a registered model",
+        )
+        workflow = TrainingWorkflow(
+            self,
+            "Workflow",
+            settings=settings,
+            training=training,
+            storage=storage,
+            prepare_data=self._prepare_data(settings, training, storage, functions / "prepare_data"),
+            evaluate_model=self._evaluate_model(settings, training, storage, functions / "evaluate_model"),
+        )
+        first_model = FirstModel(
+            self,
+            "FirstModel",
+            settings=settings,
+            storage=storage,
+            state_machine=workflow.state_machine,
+            ratings=ratings,
+            bundle=functions / "first_model",
+        )
+        triggers = Triggers(
+            self,
+            "Triggers",
+            storage=storage,
+            state_machine=workflow.state_machine,
+            on_upload=training.upload_trigger,
+            schedule=training.schedule,
+        )
+        # The first model's own upload must not start a second training.
+        triggers.node.add_dependency(first_model)
+        CfnOutput(self, "StateMachineArn", value=workflow.state_machine.state_machine_arn)
+
+    def _prepare_data(
+        self, settings: Environment, training: TrainingSettings, storage: StorageStack, bundle: Path
+    ) -> BundledFunction:
+        function = BundledFunction(
+            self,
+            "PrepareData",
+            bundle=bundle,
+            handler="prepare_data.handler.handler",
+            log_name=f"{settings.prefix}-prepare-data",
+            retention_days=settings.logs.retention_days,
+            timeout=Duration.minutes(15),
+            memory_mib=3008,
+            description="Turns ratings into training data",
+            environment={
+                "RAW_BUCKET": storage.raw.bucket_name,
+                "PREPARED_BUCKET": storage.prepared.bucket_name,
+                "NAME_PREFIX": settings.prefix,
+                "SPLIT": training.data.split,
+                "SEED": str(training.data.seed),
+                "LIKED_THRESHOLD": f"{training.data.liked_threshold:g}",
+                "RANKING_USERS": str(training.data.ranking_users),
+            },
+        )
+        role = function.execution_role
+        allow(role, "s3:ListBucket", on=[storage.raw.bucket_arn, storage.prepared.bucket_arn])
+        allow(
+            role,
+            "s3:GetObject",
+            on=storage.objects(storage.raw, f"{RATINGS_PREFIX}*"),
+            because="Whoever uploads ratings names them",
+        )
+        allow(
+            role,
+            *("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"),
+            on=storage.objects(storage.prepared, "*"),
+            because="Prepared data lies under its digest, which each run decides",
+        )
+        allow(role, "kms:Decrypt", "kms:GenerateDataKey", on=storage.key.key_arn)
+        return function
+
+    def _evaluate_model(
+        self, settings: Environment, training: TrainingSettings, storage: StorageStack, bundle: Path
+    ) -> BundledFunction:
+        function = BundledFunction(
+            self,
+            "EvaluateModel",
+            bundle=bundle,
+            handler="evaluate_model.handler.handler",
+            log_name=f"{settings.prefix}-evaluate-model",
+            retention_days=settings.logs.retention_days,
+            timeout=Duration.minutes(15),
+            memory_mib=3008,
+            description="Measures a trained model and judges whether it may be registered",
+            environment={
+                "MODEL_BUCKET": storage.models.bucket_name,
+                "GATE_MIN_ACCURACY": str(training.gate.min_accuracy),
+                "GATE_MIN_AUC": str(training.gate.min_auc),
+                "GATE_MAX_CROSS_ENTROPY": str(training.gate.max_cross_entropy),
+            },
+        )
+        role = function.execution_role
+        allow(role, "s3:ListBucket", on=storage.prepared.bucket_arn)
+        allow(
+            role,
+            "s3:GetObject",
+            on=storage.objects(storage.prepared, "*"),
+            because="Prepared data lies under its digest and scores under the name of the run",
+        )
+        allow(
+            role,
+            *("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"),
+            on=storage.objects(storage.models, f"{MODELS_PREFIX}*"),
+            because="A model's files lie under the name of its training job",
+        )
+        allow(role, "kms:Decrypt", "kms:GenerateDataKey", on=storage.key.key_arn)
+        return function

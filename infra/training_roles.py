@@ -1,0 +1,144 @@
+"""Who may do what in training: the jobs, and the workflow that starts them."""
+
+from collections.abc import Iterable
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra import images
+from infra.environment import Environment
+from infra.permission import allow
+from infra.sagemaker_role import sagemaker_role
+from infra.storage import MODELS_PREFIX, SCORES_PREFIX, StorageStack
+
+
+def job_role(scope: Construct, construct_id: str, *, storage: StorageStack) -> iam.Role:
+    """Define the role of training and transform jobs: prepared data in, scores and artifacts out."""
+    role = sagemaker_role(
+        scope,
+        construct_id,
+        description="What training and transform jobs may do",
+        workloads=("TrainingJobs", "TransformJobs"),
+        key=storage.key,
+    )
+    allow(role, "s3:ListBucket", on=storage.prepared.bucket_arn)
+    allow(
+        role,
+        "s3:GetObject",
+        on=storage.objects(storage.prepared, "*"),
+        because="Prepared data lies under its digest, which each run decides",
+    )
+    allow(
+        role,
+        "s3:PutObject",
+        on=storage.objects(storage.prepared, f"{SCORES_PREFIX}*"),
+        because="Scores lie under the name of the run",
+    )
+    allow(
+        role,
+        *("s3:GetObject", "s3:PutObject"),
+        on=storage.objects(storage.models, f"{MODELS_PREFIX}*"),
+        because="An artifact lies under the name of its training job",
+    )
+    return role
+
+
+def workflow_role(
+    scope: Construct,
+    construct_id: str,
+    *,
+    settings: Environment,
+    storage: StorageStack,
+    job_role: iam.IRole,
+    functions: Iterable[lambda_.IFunction],
+) -> iam.Role:
+    """Define the role of the training workflow: this environment's jobs, models and packages, and no others."""
+    stack = Stack.of(scope)
+    role = iam.Role(
+        scope,
+        construct_id,
+        assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
+        description="What the training workflow may do",
+    )
+
+    def own(kind: str, name: str = f"{settings.prefix}-*") -> str:
+        return stack.format_arn(service="sagemaker", resource=kind, resource_name=name)
+
+    named_by_run = "Each run names its jobs and its model after the environment, the data and the execution"
+    allow(role, "lambda:InvokeFunction", on=[function.function_arn for function in functions])
+    # https://docs.aws.amazon.com/step-functions/latest/dg/connect-sagemaker.html
+    for job, kind in (("TrainingJob", "training-job"), ("TransformJob", "transform-job")):
+        allow(
+            role,
+            "sagemaker:AddTags",
+            f"sagemaker:Create{job}",
+            f"sagemaker:Describe{job}",
+            "sagemaker:ListTags",
+            f"sagemaker:Stop{job}",
+            on=own(kind),
+            because=named_by_run,
+        )
+        allow(
+            role,
+            *("events:DescribeRule", "events:PutRule", "events:PutTargets"),
+            on=stack.format_arn(
+                service="events",
+                resource="rule",
+                resource_name=f"StepFunctionsGetEventsForSageMaker{job}sRule",
+            ),
+        )
+    allow(role, "sagemaker:CreateModel", "sagemaker:DeleteModel", on=own("model"), because=named_by_run)
+    allow(
+        role,
+        "iam:PassRole",
+        on=job_role.role_arn,
+        conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+    )
+    allow(
+        role,
+        "sagemaker:CreateModelPackage",
+        on=[
+            own("model-package-group", settings.model_package_group),
+            own("model-package", f"{settings.model_package_group}/*"),
+        ],
+        because="SageMaker numbers the packages of the registry",
+    )
+    # Registering checks the artifact and the image with the caller's permissions.
+    allow(
+        role,
+        "s3:GetObject",
+        on=storage.objects(storage.models, f"{MODELS_PREFIX}*"),
+        because="An artifact lies under the name of its training job",
+    )
+    allow(role, "kms:Decrypt", on=storage.key.key_arn)
+    allow(role, "ecr:BatchGetImage", "ecr:DescribeImages", on=images.repository_arn(stack.region))
+    allow(
+        role,
+        "ssm:PutParameter",
+        on=stack.format_arn(
+            service="ssm",
+            resource="parameter",
+            resource_name=settings.model_package_parameter.removeprefix("/"),
+        ),
+    )
+    # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html and xray-iam.html
+    allow(
+        role,
+        "logs:CreateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:DescribeLogGroups",
+        "logs:DescribeResourcePolicies",
+        "logs:GetLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:UpdateLogDelivery",
+        "xray:GetSamplingRules",
+        "xray:GetSamplingTargets",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+        on="*",
+        because="Log delivery and X-Ray act on no resource that IAM can name",
+    )
+    return role
