@@ -12,7 +12,6 @@ import contextvars
 import functools
 import importlib
 import importlib.metadata
-import json
 import logging
 import os
 import signal
@@ -20,7 +19,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -64,7 +63,7 @@ _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
         "_CUSTOM_NAME_REPLACEMENT",
     ),
     stacks: ("_runs_on_worker_thread",),
-    custom_resource: ("deliver_response",),
+    custom_resource: ("deliver_response", "_pending"),
     lambda_svc: ("_execute_function_with_config_scope", "_execute_function_warm"),
     lambda_runtime: ("_PYTHON_WORKER_SCRIPT", "Worker"),
 }
@@ -258,6 +257,88 @@ def _provisioner(handler: cloudformation.ResourceType) -> dict[str, Callable[...
 
 def _install_corrections() -> None:
     """Correct what MiniStack does otherwise than AWS, where the product would notice."""
+    _name_function_errors()
+    _fail_silent_custom_resources()
+
+
+_WORKER_REPORTS = '{"status": "error", "error": str(e), "trace": traceback.format_exc()}'
+_WORKER_REPORTS_TYPE = (
+    '{"status": "error", "error": str(e), "trace": traceback.format_exc(), '
+    '"type": type(e).__name__, "stack": traceback.format_tb(e.__traceback__)[1:]}'
+)
+_INIT_FAILED = "Worker init failed: "
+
+
+def _name_function_errors() -> None:
+    """Report a Python function's failure by its exception's class, with a stack trace, as Lambda does.
+
+    MiniStack calls every failure ``Runtime.HandlerError``, so a state machine's ``ErrorEquals`` never matches
+    (https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html).
+    """
+    if lambda_runtime._PYTHON_WORKER_SCRIPT.count(_WORKER_REPORTS) != 1:
+        raise LocalCloudError(
+            f"MiniStack {importlib.metadata.version('ministack')} reports function errors differently: adapt "
+            "_name_function_errors in local_cloud/emulator.py"
+        )
+    lambda_runtime._PYTHON_WORKER_SCRIPT = lambda_runtime._PYTHON_WORKER_SCRIPT.replace(
+        _WORKER_REPORTS, _WORKER_REPORTS_TYPE
+    )
+    answered = threading.local()
+    invoke = lambda_runtime.Worker.invoke
+
+    @functools.wraps(invoke)
+    def invoke_and_remember(self: Any, *args: Any, **kwargs: Any) -> Any:
+        answered.last = invoke(self, *args, **kwargs)
+        return answered.last
+
+    lambda_runtime.Worker.invoke = invoke_and_remember
+    execute = lambda_svc._execute_function_warm
+
+    @functools.wraps(execute)
+    def execute_with_error_type(func: Any, event: Any, request_id: str) -> Any:
+        answered.last = {}
+        result = execute(func, event, request_id)
+        body = result.get("body")
+        if result.get("error") and isinstance(body, dict):
+            message = str(body.get("errorMessage", ""))
+            if "type" in answered.last:
+                body |= {
+                    "errorType": answered.last["type"],
+                    "requestId": request_id,
+                    "stackTrace": answered.last["stack"],
+                }
+            elif message.startswith(_INIT_FAILED):
+                module = (func.get("config") or func).get("Handler", "").rpartition(".")[0]
+                reason = message.removeprefix(_INIT_FAILED)
+                body |= {
+                    "errorType": "Runtime.ImportModuleError",
+                    "errorMessage": f"Unable to import module '{module}': {reason}",
+                }
+        return result
+
+    lambda_svc._execute_function_warm = execute_with_error_type
+
+
+def _fail_silent_custom_resources() -> None:
+    """Fail a custom resource at once when its function failed before it could answer.
+
+    MiniStack would wait for the answer until the resource's timeout, an hour by default. (So would AWS, after it has
+    invoked the function three times; waiting serves nobody here.)
+    """
+    execute = lambda_svc._execute_function_with_config_scope
+
+    @functools.wraps(execute)
+    def execute_and_answer(func: Any, event: Any) -> Any:
+        result = execute(func, event)
+        if result.get("error") and isinstance(event, dict) and "ResponseURL" in event:
+            token = str(event["ResponseURL"]).rpartition("/")[2]
+            if (custom_resource._pending.get(token) or {}).get("result", "unknown") is None:
+                failure = result.get("body") or {}
+                reason = f"{failure.get('errorType')}: {failure.get('errorMessage')}"
+                custom_resource.deliver_response(token, {"Status": "FAILED", "Reason": reason})
+        return result
+
+    lambda_svc._execute_function_with_config_scope = execute_and_answer
 
 
 # -- serving --------------------------------------------------------------------------------------------------------
