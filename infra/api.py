@@ -9,6 +9,7 @@ from aws_cdk import aws_apigateway as apigateway
 from constructs import Construct
 
 from infra.acknowledgement import acknowledge
+from infra.api_errors import add_error_bodies
 from infra.endpoint import ModelEndpoint
 from infra.environment import Environment
 from infra.function import BundledFunction
@@ -17,8 +18,12 @@ from infra.permission import allow
 from infra.storage import MODELS_PREFIX, StorageStack
 
 STAGE: Final = "v1"
-MAX_PAIRS: Final = 1000
+MAX_PAIRS: Final = 100
 
+# As strict as lambda/recommend/schemas.py, so that what passes here is answered there.
+_IDENTIFIER: Final = apigateway.JsonSchema(
+    type=apigateway.JsonSchemaType.STRING, min_length=1, max_length=128
+)
 _PREDICTION_REQUEST: Final = apigateway.JsonSchema(
     schema=apigateway.JsonSchemaVersion.DRAFT4,
     title="PredictionRequest",
@@ -35,8 +40,8 @@ _PREDICTION_REQUEST: Final = apigateway.JsonSchema(
                 required=["user", "movie"],
                 additional_properties=False,
                 properties={
-                    "user": apigateway.JsonSchema(type=apigateway.JsonSchemaType.STRING, min_length=1),
-                    "movie": apigateway.JsonSchema(type=apigateway.JsonSchemaType.STRING, min_length=1),
+                    "user": _IDENTIFIER,
+                    "movie": _IDENTIFIER,
                 },
             ),
         )
@@ -70,7 +75,7 @@ class RecommendationApi(Construct):
         api = self._rest_api()
         self.url = api.url
         self._routes(api, apigateway.LambdaIntegration(function, allow_test_invoke=False))
-        self._error_bodies(api)
+        add_error_bodies(api, authorization=settings.api.authorization)
         self.key_id = self._usage_plan(api) if settings.api.authorization == "api_key" else None
 
     def _function(self, storage: StorageStack, endpoint: ModelEndpoint, bundle: Path) -> BundledFunction:
@@ -209,14 +214,6 @@ class RecommendationApi(Construct):
         acknowledge(method, "AwsSolutions-COG4", reason)
         acknowledge(method, "AwsSolutions-APIG4", reason)
 
-    def _error_bodies(self, api: apigateway.RestApi) -> None:
-        for kind, response_type, code, message in _GATEWAY_ERRORS:
-            api.add_gateway_response(
-                kind,
-                type=response_type,
-                templates={"application/json": _error_body(code, message)},
-            )
-
     def _usage_plan(self, api: apigateway.RestApi) -> str:
         settings = self._settings.api
         key = api.add_api_key("Key", description=f"The key of {self._settings.prefix}")
@@ -246,15 +243,3 @@ _ACCESS_LOG: Final[dict[str, Any]] = {
     "integration_latency_ms": "$context.integrationLatency",
     "error": "$context.error.responseType",
 }
-
-_TYPES = apigateway.ResponseType
-_GATEWAY_ERRORS: Final = (
-    ("DefaultClientError", _TYPES.DEFAULT_4_XX, "bad_request", None),
-    ("DefaultServerError", _TYPES.DEFAULT_5_XX, "internal_error", None),
-)
-
-
-def _error_body(code: str, message: str | None) -> str:
-    # $context.error.messageString comes in its quotes.
-    shown = json.dumps(message) if message else "$context.error.messageString"
-    return f'{{"error":{{"code":"{code}","message":{shown},"request_id":"$context.requestId"}}}}'

@@ -26,26 +26,21 @@ def build_app(app: App, settings: Environment, *, project: Path) -> None:
         ConfigurationError: a function's bundle or the ratings are not there.
     """
     functions = project / "build" / "functions"
-    storage = StorageStack(app, f"{settings.prefix}-storage", settings=settings)
+    storage = StorageStack(app, settings=settings)
     if settings.training is not None:
         training = TrainingStack(
             app,
-            f"{settings.prefix}-training",
             settings=settings,
             training=settings.training,
             storage=storage,
             functions=functions,
             ratings=project / settings.training.ratings,
         )
-        serving = ServingStack(
-            app, f"{settings.prefix}-serving", settings=settings, storage=storage, functions=functions
-        )
+        serving = ServingStack(app, settings=settings, storage=storage, functions=functions)
         # The parameter that the serving stack reads is written by the training stack's first model.
         serving.add_stack_dependency(training)
     elif settings.model.package_arn is not None:
-        ServingStack(
-            app, f"{settings.prefix}-serving", settings=settings, storage=storage, functions=functions
-        )
+        ServingStack(app, settings=settings, storage=storage, functions=functions)
     Tags.of(app).add("project", PROJECT)
     Tags.of(app).add("environment", settings.name)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app, write_suppressions_to_cloud_formation=True))

@@ -191,6 +191,7 @@ class Environment(Section):
         str, Field(pattern=r"^[0-9]{12}$", description="an AWS account: a string of 12 digits")
     ]
     region: Annotated[str, Choices(tuple(images.ACCOUNTS), "a region with the Factorization Machines image")]
+    termination_protection: Flag
     model: ModelSettings = Table
     storage: StorageSettings = Table
     training: Annotated[TrainingSettings, Table] | None = None

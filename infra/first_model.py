@@ -6,7 +6,6 @@ from aws_cdk import ArnFormat, CustomResource, Duration, Stack, custom_resources
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3_assets as s3_assets
-from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct, IConstruct
 
 from infra.acknowledgement import acknowledge
@@ -16,6 +15,7 @@ from infra.function import BundledFunction
 from infra.log_group import log_group
 from infra.permission import acknowledge_versions, allow
 from infra.storage import RATINGS_PREFIX, StorageStack
+from infra.training_workflow import TrainingWorkflow
 
 _EXECUTIONS = "Step Functions names the executions of the one state machine"
 
@@ -34,7 +34,7 @@ class FirstModel(Construct):
         *,
         settings: Environment,
         storage: StorageStack,
-        state_machine: sfn.StateMachine,
+        workflow: TrainingWorkflow,
         ratings: Path,
         bundle: Path,
     ) -> None:
@@ -48,6 +48,7 @@ class FirstModel(Construct):
         is_complete = self._handler(
             "is_complete", settings=settings, bundle=bundle, timeout=Duration.minutes(1)
         )
+        state_machine = workflow.state_machine
         executions = Stack.of(self).format_arn(
             service="states",
             resource="execution",
@@ -61,6 +62,15 @@ class FirstModel(Construct):
         allow(role, "kms:Decrypt", "kms:GenerateDataKey", on=storage.key.key_arn)
         allow(role, "states:ListExecutions", "states:StartExecution", on=state_machine.state_machine_arn)
         allow(role, "states:StopExecution", on=executions, because=_EXECUTIONS)
+
+        role = is_complete.execution_role
+        allow(role, "states:ListExecutions", on=state_machine.state_machine_arn)
+        allow(
+            role,
+            *("states:DescribeExecution", "states:GetExecutionHistory"),
+            on=executions,
+            because=_EXECUTIONS,
+        )
         allow(
             role,
             *("sagemaker:DeleteModelPackage", "sagemaker:ListModelPackages"),
@@ -72,10 +82,9 @@ class FirstModel(Construct):
         )
         allow(
             role,
-            "ssm:DeleteParameter",
+            *("ssm:DeleteParameter", "ssm:GetParameter"),
             on=self._arn("ssm", "parameter", settings.model_package_parameter.removeprefix("/")),
         )
-        allow(is_complete.execution_role, "states:DescribeExecution", on=executions, because=_EXECUTIONS)
         provider = self._provider(settings, on_event, is_complete)
         resource = CustomResource(
             self,
@@ -92,8 +101,8 @@ class FirstModel(Construct):
                 "ParameterName": settings.model_package_parameter,
             },
         )
-        # The training and its clean-up need every permission of the workflow, before and after this resource.
-        resource.node.add_dependency(state_machine)
+        # The first training, and on deletion the stopping, need every permission of the workflow.
+        resource.node.add_dependency(workflow)
 
     def _handler(
         self, name: str, *, settings: Environment, bundle: Path, timeout: Duration

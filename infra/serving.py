@@ -2,35 +2,28 @@
 
 from pathlib import Path
 
-from aws_cdk import CfnOutput, Stack
-from aws_cdk import Environment as CdkEnvironment
+from aws_cdk import CfnOutput
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.api import RecommendationApi
 from infra.endpoint import ModelEndpoint
 from infra.environment import Environment
+from infra.environment_stack import EnvironmentStack
 from infra.storage import StorageStack
 
 
-class ServingStack(Stack):
+class ServingStack(EnvironmentStack):
     """The released model behind an endpoint, and the API in front of it."""
 
     def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        settings: Environment,
-        storage: StorageStack,
-        functions: Path,
+        self, scope: Construct, *, settings: Environment, storage: StorageStack, functions: Path
     ) -> None:
         super().__init__(
             scope,
-            construct_id,
-            env=CdkEnvironment(account=settings.account, region=settings.region),
+            "serving",
+            settings=settings,
             description="Movie recommender: the model's endpoint and its API",
-            termination_protection=settings.name == "prod",
         )
         package_arn = settings.model.package_arn or ssm.StringParameter.value_for_string_parameter(
             self, settings.model_package_parameter

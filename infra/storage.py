@@ -1,7 +1,6 @@
 """What keeps data: the key, the buckets, the model registry."""
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
-from aws_cdk import Environment as CdkEnvironment
+from aws_cdk import CfnOutput, Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
@@ -9,13 +8,14 @@ from constructs import Construct
 
 from infra.auto_delete import own_auto_delete_logs
 from infra.environment import Environment
+from infra.environment_stack import EnvironmentStack
 
 RATINGS_PREFIX = "ratings/"
 SCORES_PREFIX = "scores/"
 MODELS_PREFIX = "models/"
 
 
-class StorageStack(Stack):
+class StorageStack(EnvironmentStack):
     """The buckets for raw ratings, prepared data and models, their key, and the model registry.
 
     Attributes:
@@ -25,11 +25,11 @@ class StorageStack(Stack):
         models: artifacts, evaluations and catalogues under `models/<training job>/`; versioned.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Environment) -> None:
+    def __init__(self, scope: Construct, *, settings: Environment) -> None:
         super().__init__(
             scope,
-            construct_id,
-            env=CdkEnvironment(account=settings.account, region=settings.region),
+            "storage",
+            settings=settings,
             description="Movie recommender: key, buckets and model registry",
         )
         self._settings = settings

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from aws_cdk import CfnOutput, Duration, Stack
-from aws_cdk import Environment as CdkEnvironment
+from aws_cdk import CfnOutput, Duration
 from constructs import Construct
 
 from infra.environment import Environment, TrainingSettings
+from infra.environment_stack import EnvironmentStack
 from infra.first_model import FirstModel
 from infra.function import BundledFunction
 from infra.permission import allow
@@ -15,13 +15,12 @@ from infra.training_workflow import TrainingWorkflow
 from infra.triggers import Triggers
 
 
-class TrainingStack(Stack):
+class TrainingStack(EnvironmentStack):
     """The functions that prepare data and evaluate models, the workflow between them, and what starts it."""
 
     def __init__(
         self,
         scope: Construct,
-        construct_id: str,
         *,
         settings: Environment,
         training: TrainingSettings,
@@ -33,7 +32,6 @@ class TrainingStack(Stack):
 
         Args:
             scope: the app.
-            construct_id: the stack's name.
             settings: the environment.
             training: its `[training]`.
             storage: where the data is.
@@ -42,8 +40,8 @@ class TrainingStack(Stack):
         """
         super().__init__(
             scope,
-            construct_id,
-            env=CdkEnvironment(account=settings.account, region=settings.region),
+            "training",
+            settings=settings,
             description="Movie recommender: from ratings to a registered model",
         )
         workflow = TrainingWorkflow(
@@ -60,7 +58,7 @@ class TrainingStack(Stack):
             "FirstModel",
             settings=settings,
             storage=storage,
-            state_machine=workflow.state_machine,
+            workflow=workflow,
             ratings=ratings,
             bundle=functions / "first_model",
         )

@@ -133,7 +133,7 @@ class TrainingWorkflow(Construct):
                 _channel("test", "$.prepared.test_uri"),
             ],
             output_data_config=tasks.OutputDataConfig(
-                s3_output_location=tasks.S3Location.from_bucket(self._storage.models, MODELS_PREFIX),
+                s3_output_location=_S3Uri(self._storage.models.s3_url_for_object(MODELS_PREFIX)),
                 encryption_key=key,
             ),
             resource_config=tasks.ResourceConfig(
@@ -154,6 +154,7 @@ class TrainingWorkflow(Construct):
             result_path="$.training",
         )
         _retry_service_errors(train)
+        _retry_when_full(train)
         train.add_catch(failure, result_path="$.failure")
         return train
 
@@ -219,6 +220,7 @@ class TrainingWorkflow(Construct):
             result_path=sfn.JsonPath.DISCARD,
         )
         _retry_service_errors(transform)
+        _retry_when_full(transform)
         return transform
 
     def _delete_scoring_model(self, construct_id: str) -> tasks.CallAwsService:
@@ -324,7 +326,11 @@ class TrainingWorkflow(Construct):
             iam_resources=[],
             result_path=sfn.JsonPath.DISCARD,
         )
-        publish.add_retry(max_attempts=3, interval=Duration.seconds(2), errors=["Ssm.SsmException"])
+        publish.add_retry(
+            max_attempts=3,
+            interval=Duration.seconds(2),
+            errors=["Ssm.InternalServerErrorException", "Ssm.SsmException", "Ssm.TooManyUpdatesException"],
+        )
         return publish
 
     def _failure(self) -> sfn.IChainable:
@@ -344,6 +350,20 @@ class TrainingWorkflow(Construct):
             .when(job_gave_reason, read_reason.next(job_failed))
             .otherwise(step_failed)
         )
+
+
+class _S3Uri(tasks.S3Location):
+    """A place in S3 as `s3://<bucket>/<key>`; the one that CDK makes of a bucket is an https:// address."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__()
+        self._uri = uri
+
+    def bind(
+        self, task: tasks.ISageMakerTask, *, for_reading: bool | None = None, for_writing: bool | None = None
+    ) -> tasks.S3LocationConfig:
+        del task, for_reading, for_writing  # The job's role states its permissions itself.
+        return tasks.S3LocationConfig(uri=self._uri)
 
 
 def _channel(name: str, uri: str) -> tasks.Channel:
@@ -373,7 +393,7 @@ def _instance_type(name: str) -> ec2.InstanceType:
 
 
 def _retry_service_errors(task: sfn.TaskStateBase) -> None:
-    """Retry what SageMaker itself failed at. The job names stay the same, so a retry cannot start a job twice."""
+    """Retry what SageMaker itself failed at. The names stay the same, so a retry cannot start a job twice."""
     task.add_retry(
         errors=["SageMaker.AmazonSageMakerException", "SageMaker.SageMakerException"],
         interval=Duration.seconds(5),
@@ -381,9 +401,13 @@ def _retry_service_errors(task: sfn.TaskStateBase) -> None:
         max_attempts=3,
         jitter_strategy=sfn.JitterType.FULL,
     )
-    task.add_retry(
+
+
+def _retry_when_full(job: sfn.TaskStateBase) -> None:
+    """Wait for other jobs of the account to give their instances back."""
+    job.add_retry(
         errors=["SageMaker.ResourceLimitExceededException"],
         interval=Duration.minutes(1),
         backoff_rate=2,
-        max_attempts=3,
+        max_attempts=4,
     )

@@ -1,0 +1,21 @@
+"""What every stack of an environment has in common."""
+
+from aws_cdk import Environment as CdkEnvironment
+from aws_cdk import Stack
+from constructs import Construct
+
+from infra.environment import Environment
+
+
+class EnvironmentStack(Stack):
+    """A stack in the environment's account and region, protected from deletion where the environment says so."""
+
+    def __init__(self, scope: Construct, part: str, *, settings: Environment, description: str) -> None:
+        """Define the stack `movie-recommender-<environment>-<part>`."""
+        super().__init__(
+            scope,
+            f"{settings.prefix}-{part}",
+            env=CdkEnvironment(account=settings.account, region=settings.region),
+            description=description,
+            termination_protection=settings.termination_protection,
+        )
