@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from aws_cdk import aws_apigateway as apigateway
 
+_NO_ROUTE: Final = "There is no such route; GET /openapi.json describes those that there are."
 _OWN_MESSAGE: Final = None
 """API Gateway's own message says it best."""
 
@@ -28,7 +29,7 @@ _ERRORS: Final = (
     (
         "RESOURCE_NOT_FOUND",
         "not_found",
-        "There is no such route; GET /openapi.json describes those that there are.",
+        _NO_ROUTE,
     ),
     ("THROTTLED", "throttled", "Too many requests at once. Try again in a second."),
     ("UNAUTHORIZED", "access_denied", _OWN_MESSAGE),
@@ -42,13 +43,12 @@ def add_error_bodies(api: apigateway.RestApi, *, authorization: Literal["iam", "
     """Give every error of `api` the body {"error": {"code", "message", "request_id"}}."""
     for response_type, code, message in _ERRORS:
         _add(api, response_type, code, message)
-    # What API Gateway answers on a path without a route, and to a request without a signature where one is due.
+    # The answer on a path without a route, and to a request without a signature where one is due.
     if authorization == "iam":
         message = "The request is not signed (AWS Signature Version 4), or there is no such route."
         _add(api, "MISSING_AUTHENTICATION_TOKEN", "access_denied", message)
     else:
-        message = "There is no such route; GET /openapi.json describes those that there are."
-        _add(api, "MISSING_AUTHENTICATION_TOKEN", "not_found", message, status="404")
+        _add(api, "MISSING_AUTHENTICATION_TOKEN", "not_found", _NO_ROUTE, status="404")
 
 
 def _add(
@@ -56,11 +56,10 @@ def _add(
 ) -> None:
     # $context.error.messageString comes with its quotes.
     shown = "$context.error.messageString" if message is None else json.dumps(message)
+    body = f'{{"error":{{"code":"{code}","message":{shown},"request_id":"$context.requestId"}}}}'
     api.add_gateway_response(
         "".join(word.capitalize() for word in response_type.split("_")),
         type=apigateway.ResponseType.of(response_type),
         status_code=status,
-        templates={
-            "application/json": f'{{"error":{{"code":"{code}","message":{shown},"request_id":"$context.requestId"}}}}'
-        },
+        templates={"application/json": body},
     )

@@ -16,8 +16,8 @@ VARIANT = "AllTraffic"
 class ModelEndpoint(Construct):
     """Model, endpoint configuration and endpoint from a model package.
 
-    The endpoint keeps its name; the model and the configuration have none of their own, so that CloudFormation
-    can replace them.
+    The endpoint keeps its name; the model and the configuration have none of their own, so that
+    CloudFormation can replace them.
 
     Attributes:
         name: the endpoint's name.

@@ -20,10 +20,11 @@ PROJECT = "movie-recommender"
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
 _ENVIRONMENT_NAME = re.compile(r"[a-z][a-z0-9]{0,13}")
-"""Short enough for `movie-recommender-<name>-<digest>-<execution>-ranking` to be a transform job's name (63)."""
+"""Short enough for `movie-recommender-<name>-<digest>-<execution>-ranking` to name a transform job (63)."""
 
 _SCHEDULE = re.compile(
-    r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)|cron\([\w*?,/#-]+( [\w*?,/#-]+){5}\)"
+    r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)"
+    r"|cron\([\w*?,/#-]+( [\w*?,/#-]+){5}\)"
 )
 
 
@@ -49,9 +50,9 @@ class Section(BaseModel):
 class ModelSettings(Section):
     """Where the model that is served comes from.
 
-    An environment with source "training" trains its own. One with source "promoted" serves the package that is
-    pinned here, by its ARN and the SHA-256 of its artifact; before its first promotion it has no pin and
-    consists of storage and an empty model registry.
+    An environment with source "training" trains its own. One with source "promoted" serves the package
+    that is pinned here, by its ARN and the SHA-256 of its artifact; before its first promotion it has no
+    pin and consists of storage and an empty model registry.
     """
 
     source: Annotated[Literal["training", "promoted"], Field(description="a source")]
@@ -236,7 +237,8 @@ class Environment(Section):
     def model_package_arn_prefix(self) -> str:
         """The ARN of a package in the environment's registry, up to its version."""
         partition = images.partition(self.region)
-        return f"arn:{partition}:sagemaker:{self.region}:{self.account}:model-package/{self.model_package_group}/"
+        registry = f"arn:{partition}:sagemaker:{self.region}:{self.account}:model-package"
+        return f"{registry}/{self.model_package_group}/"
 
     @property
     def model_package_parameter(self) -> str:
@@ -259,7 +261,7 @@ def load_environment(name: str, *, folder: Path = CONFIG) -> Environment:
     shown = f"{folder.name}/{path.name}"
     if not _ENVIRONMENT_NAME.fullmatch(name):
         raise ConfigurationError(
-            f"{shown}: an environment is named by its file: a lower-case letter, then at most 13 letters and digits"
+            f"{shown}: the file names the environment: a lower-case letter, then at most 13 letters or digits"
         )
     values = _parsed(path, shown)
     try:

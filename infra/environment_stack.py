@@ -8,7 +8,7 @@ from infra.environment import Environment
 
 
 class EnvironmentStack(Stack):
-    """A stack in the environment's account and region, protected from deletion where the environment says so."""
+    """A stack in the environment's account and region, with its protection from deletion."""
 
     def __init__(self, scope: Construct, part: str, *, settings: Environment, description: str) -> None:
         """Define the stack `movie-recommender-<environment>-<part>`."""

@@ -21,10 +21,10 @@ _EXECUTIONS = "Step Functions names the executions of the one state machine"
 
 
 class FirstModel(Construct):
-    """Uploads the ratings that come with the app, trains on them and waits for the first registered model.
+    """Uploads the ratings that come with the app, trains on them and waits for the registered model.
 
-    On an update it uploads changed ratings and leaves the training to the upload trigger. On deletion it stops
-    what runs and empties the model registry, so that `cdk destroy` leaves nothing behind.
+    On an update it uploads changed ratings and leaves the training to the upload trigger. On deletion it
+    stops what runs and empties the model registry, so that `cdk destroy` leaves nothing behind.
     """
 
     def __init__(

@@ -81,6 +81,6 @@ class BundledFunction(lambda_.Function):
         acknowledge(
             self,
             "AwsSolutions-L1",
-            "The bundle's wheels are locked for Python 3.13, which Lambda supports until 2029; runtime and lock "
-            "move together",
+            "The bundle's wheels are locked for Python 3.13, which Lambda supports until 2029; "
+            "runtime and lock move together",
         )

@@ -1,7 +1,7 @@
 """The hyperparameters of SageMaker's built-in Factorization Machines, by its own names and rules.
 
-Source: https://docs.aws.amazon.com/sagemaker/latest/dg/fact-machines-hyperparameters.html. `feature_dim` is left
-out because the prepared data decides it, and `predictor_type` because the gate judges a classifier.
+Source: https://docs.aws.amazon.com/sagemaker/latest/dg/fact-machines-hyperparameters.html. `feature_dim` is
+left out because the prepared data decides it, and `predictor_type` because the gate judges a classifier.
 """
 
 from typing import Annotated, Literal

@@ -1,8 +1,8 @@
 """The SageMaker instance types that an environment may name.
 
 Factorization Machines trains and serves sparse data on CPU only, so the accelerated families are left out:
-https://docs.aws.amazon.com/sagemaker/latest/dg/fact-machines.html#fm-instances. Families with local NVMe disks
-(m5d, c5d) are left out too: their volumes are encrypted in hardware and refuse a customer key
+https://docs.aws.amazon.com/sagemaker/latest/dg/fact-machines.html#fm-instances. Families with local NVMe
+disks (m5d, c5d) are left out too: their volumes are encrypted in hardware and refuse a customer key
 (https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html, KmsKeyId).
 """
 

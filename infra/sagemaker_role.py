@@ -14,11 +14,11 @@ from infra.permission import allow
 def sagemaker_role(
     scope: Construct, construct_id: str, *, description: str, workloads: Iterable[str], key: kms.IKey
 ) -> iam.Role:
-    """Define a role with which a container can be pulled, use `key` and write its logs and metrics, and no more.
+    """Define a role with which a container can be pulled, use `key`, write logs and metrics, and no more.
 
-    The permissions are those of https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html, narrowed to
-    the algorithm's repository and to the log groups and metric namespaces of `workloads`, which SageMaker names
-    alike: "TrainingJobs", "TransformJobs", "Endpoints". Data is for the caller to grant.
+    The permissions are those of https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html,
+    narrowed to the algorithm's repository and to the log groups and metric namespaces of `workloads`, which
+    SageMaker names alike: "TrainingJobs", "TransformJobs", "Endpoints". Data is for the caller to grant.
     """
     stack = Stack.of(scope)
     role = iam.Role(

@@ -133,6 +133,6 @@ class StorageStack(EnvironmentStack):
             model_package_group_name=self._settings.model_package_group,
             model_package_group_description=f"Models of {self._settings.prefix}, each with its evaluation",
         )
-        # Where packages are trained, the training stack's deletion empties the group. Promoted packages are data.
+        # Trained packages go with the training stack, which empties the group; promoted ones are data.
         promoted = self._settings.training is None
         group.apply_removal_policy(self._removal if promoted else RemovalPolicy.DESTROY)

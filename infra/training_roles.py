@@ -54,7 +54,7 @@ def workflow_role(
     job_role: iam.IRole,
     functions: Iterable[lambda_.IFunction],
 ) -> iam.Role:
-    """Define the role of the training workflow: this environment's jobs, models and packages, and no others."""
+    """Define the role of the training workflow: this environment's jobs, models and packages only."""
     stack = Stack.of(scope)
     role = iam.Role(
         scope,

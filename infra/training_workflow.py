@@ -27,8 +27,8 @@ _TRANSFORM_LIMIT: Final = Duration.hours(2)
 class TrainingWorkflow(Construct):
     """Prepare, train, score, evaluate, judge, register: each step by the service whose job it is.
 
-    The input is `{"ratings": {"bucket", "key"}}`, or `{}` for the newest ratings. Each step adds its result to
-    the state under its own name. The execution fails with the reason that the failed job gave.
+    The input is `{"ratings": {"bucket", "key"}}`, or `{}` for the newest ratings. Each step adds its result
+    to the state under its own name. The execution fails with the reason that the failed job gave.
 
     Attributes:
         state_machine: the workflow.
@@ -76,7 +76,7 @@ class TrainingWorkflow(Construct):
             "StateMachine",
             comment="Ratings in, a registered model out",
             definition_body=sfn.DefinitionBody.from_chainable(steps),
-            # The tasks would add statements of their own, on all jobs and all models; the role states its own.
+            # The tasks would add statements on all jobs and all models; the role has narrower ones.
             role=role.without_policy_updates(),
             timeout=Duration.minutes(training.max_runtime_minutes).plus(Duration.hours(4)),
             logs=sfn.LogOptions(
@@ -96,7 +96,7 @@ class TrainingWorkflow(Construct):
         self.state_machine.node.add_dependency(role)
 
     def _remember_execution(self) -> sfn.Pass:
-        # A payload cannot mix an optional part of the input with the execution's id, so the id joins the input.
+        # A payload cannot mix an optional part of the input with the execution's id: the id joins the input.
         return sfn.Pass(
             self, "RememberExecution", input_path=sfn.JsonPath.execution_id, result_path="$.execution"
         )
@@ -343,7 +343,7 @@ class TrainingWorkflow(Construct):
         )
         job_failed = sfn.Fail(self, "JobFailed", error="JobFailed", cause_path="$.failed.job.FailureReason")
         step_failed = sfn.Fail(self, "StepFailed", error_path="$.failure.Error", cause_path="$.failure.Cause")
-        # A `.sync` step fails with the whole description of the job as its cause; a refused call with plain text.
+        # A `.sync` step fails with the job's whole description as its cause; a refused call with plain text.
         job_gave_reason = sfn.Condition.string_matches("$.failure.Cause", '{*"FailureReason":*}')
         return (
             sfn.Choice(self, "JobGaveReason")
