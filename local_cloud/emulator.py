@@ -35,7 +35,7 @@ from ministack.services.cloudformation import custom_resource, provisioners, sta
 from local_cloud.sagemaker import cloudformation, service_model, states
 from local_cloud.sagemaker.scope import Scope
 from local_cloud.sagemaker.service import SageMaker
-from local_cloud.settings import LocalCloudError, Settings
+from local_cloud.settings import LAMBDA_SITE, LocalCloudError, Settings
 
 logger = logging.getLogger("local_cloud")
 
@@ -257,8 +257,17 @@ def _provisioner(handler: cloudformation.ResourceType) -> dict[str, Callable[...
 
 def _install_corrections() -> None:
     """Correct what MiniStack does otherwise than AWS, where the product would notice."""
+    _import_as_lambda_does()
     _name_function_errors()
     _fail_silent_custom_resources()
+
+
+def _import_as_lambda_does() -> None:
+    """Let the workers of Python functions import from the bundle and Lambda's runtime only."""
+    lambda_runtime._PYTHON_WORKER_SCRIPT = (
+        f"import sys\nsys.path.insert(0, {str(LAMBDA_SITE)!r})\nimport function_imports\ndel sys.path[0]\n"
+        f"function_imports.install()\n{lambda_runtime._PYTHON_WORKER_SCRIPT}"
+    )
 
 
 _WORKER_REPORTS = '{"status": "error", "error": str(e), "trace": traceback.format_exc()}'

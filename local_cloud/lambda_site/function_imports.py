@@ -1,13 +1,13 @@
 """Imports of a Python function as on Lambda, in a worker process of the local cloud.
 
-The local cloud runs functions with the local interpreter, but their bundles hold wheels for Lambda's platform. Python
-imports this module at start from PYTHONPATH; in a process with LAMBDA_TASK_ROOT it makes sure that
+The local cloud runs functions with the local interpreter, but their bundles hold wheels for Lambda's
+platform. `install` makes sure that
 
-* a bundled package whose compiled extensions this interpreter cannot load comes from the local environment instead,
-  in the same version;
+* a bundled package whose compiled extensions this interpreter cannot load comes from the local environment
+  instead, in the same version;
 * everything else that is bundled comes from the bundle;
-* whatever is neither bundled, nor in the standard library, nor in Lambda's Python runtime cannot be imported, so that
-  a dependency missing from a bundle is found here and not on AWS.
+* whatever is neither bundled, nor in the standard library, nor in Lambda's Python runtime cannot be imported,
+  so that a dependency missing from a bundle is found here and not on AWS.
 
 Lambda's runtime brings the AWS SDK
 (https://docs.aws.amazon.com/lambda/latest/dg/python-package.html#python-package-dependencies).
@@ -127,13 +127,10 @@ def _machine(file: Path) -> bytes | None:
     return header[4:5] + header[18:20] if header.startswith(b"\x7fELF") else None
 
 
-def _roots() -> list[Path]:
+def install() -> None:
+    """Make the present process, which has Lambda's environment variables, import like the function."""
     roots = [Path(os.environ["LAMBDA_TASK_ROOT"])]
     for layer in filter(None, os.environ.get("_LAMBDA_LAYERS_DIRS", "").split(os.pathsep)):
         python = Path(layer) / "python"
         roots += [python, *python.glob("lib/*/site-packages"), Path(layer)]
-    return roots
-
-
-if "LAMBDA_TASK_ROOT" in os.environ:
-    sys.meta_path.insert(0, BundleFinder(_roots()))
+    sys.meta_path.insert(0, BundleFinder(roots))
