@@ -168,7 +168,9 @@ def _install_api(sagemaker: SageMaker) -> None:
     ) -> tuple[int, dict[str, str], bytes]:
         content = body.encode() if isinstance(body, str) else body
         work = functools.partial(sagemaker.handle, method, path, headers, content, _scope())
-        return await asyncio.get_running_loop().run_in_executor(threads, work)
+        status, answered, content = await asyncio.get_running_loop().run_in_executor(threads, work)
+        # MiniStack replaces the value of `Content-Type`, spelt so, by the control plane's; an endpoint has its own.
+        return status, {name.lower(): value for name, value in answered.items()}, content
 
     app.SERVICE_HANDLERS["sagemaker"] = handle
     router.SERVICE_PATTERNS["sagemaker"] = {
