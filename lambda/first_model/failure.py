@@ -29,10 +29,11 @@ def failure_message(
 
     `history`: the execution's events in any order; may be empty, then the state is left out.
     """
-    state = _last_state(history)
+    cause = flattened_cause(execution.get("cause"))
+    state = _failed_state(history, cause)
     ending = _ENDINGS.get(execution["status"], execution["status"])
     parts = [f"Training the first model {ending}" + (f" in state {state}" if state else "")]
-    parts += [part for part in (execution.get("error"), flattened_cause(execution.get("cause"))) if part]
+    parts += [part for part in (execution.get("error"), cause) if part]
     return _cut(": ".join(parts)) + f" (execution {execution['name']})"
 
 
@@ -53,18 +54,30 @@ def flattened_cause(cause: str | None) -> str:
     return " ".join(text.split())
 
 
-def _last_state(history: "Sequence[HistoryEventTypeDef]") -> str | None:
-    """Return the state in which the execution ended, following the chain of events from the last one back.
+def _failed_state(history: "Sequence[HistoryEventTypeDef]", cause: str) -> str | None:
+    """Return the state that failed with this (flattened) cause, or else the one in which all ended.
 
-    Events of parallel branches interleave, so the last state entered need not be the one that failed.
+    A failure may be caught, cleaned up after and only then end the execution, with the same cause. Events of
+    parallel branches interleave, so the way from an event to its state is the chain of previous events.
     """
     events = {event["id"]: event for event in history}
-    event = events.get(max(events, default=0))
+    failures = [number for number, event in events.items() if cause and _own_cause(event) == cause]
+    event = events.get(max(failures or events, default=0))
     while event:
         if "stateEnteredEventDetails" in event:
             return event["stateEnteredEventDetails"]["name"]
         event = events.get(event.get("previousEventId", event["id"] - 1))
     return None
+
+
+def _own_cause(event: "HistoryEventTypeDef") -> str | None:
+    """Return the flattened cause of a failure within the execution; its own end is none."""
+    if event["type"].startswith("Execution"):
+        return None
+    causes = [
+        details["cause"] for details in event.values() if isinstance(details, dict) and "cause" in details
+    ]
+    return flattened_cause(causes[0]) if causes else None
 
 
 def _cut(text: str) -> str:

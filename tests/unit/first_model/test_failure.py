@@ -66,6 +66,35 @@ def test_the_state_is_found_along_the_chain_of_events() -> None:
         assert "failed in state ScoreTest: Boom" in failure_message(ended(error="Boom"), order)
 
 
+def test_a_failure_that_was_cleaned_up_after_is_traced_to_its_state() -> None:
+    history = [
+        event(1, "ExecutionStarted"),
+        event(2, "TaskStateEntered", after=1, state="Train"),
+        event(3, "TaskFailed", after=2)
+        | {"taskFailedEventDetails": {"cause": '{"FailureReason": "out of memory"}', "resource": "x"}},
+        event(4, "TaskStateEntered", after=3, state="CleanUp"),
+        event(5, "FailStateEntered", after=4, state="JobFailed"),
+        event(6, "ExecutionFailed", after=5)
+        | {"executionFailedEventDetails": {"error": "JobFailed", "cause": "out of memory"}},
+    ]
+
+    assert failure_message(ended(error="JobFailed", cause="out of memory"), history) == (
+        "Training the first model failed in state Train: JobFailed: out of memory (execution run-1)"
+    )
+
+
+def test_a_failed_gate_is_named_whatever_was_retried_before() -> None:
+    history = [
+        event(1, "TaskStateEntered", state="Train"),
+        event(2, "TaskFailed", after=1) | {"taskFailedEventDetails": {"cause": "throttled"}},
+        event(3, "TaskSucceeded", after=2),
+        event(4, "FailStateEntered", after=3, state="GateFailed"),
+        event(5, "ExecutionFailed", after=4),
+    ]
+
+    assert "in state GateFailed" in failure_message(ended(error="GateFailed", cause="too low"), history)
+
+
 def test_without_links_the_last_state_entered_is_named() -> None:
     history = [
         event(1, "ExecutionStarted"),

@@ -1,0 +1,109 @@
+"""Answers the API's questions from a model's data and its endpoint."""
+
+import heapq
+from collections.abc import Sequence
+
+from recommend.endpoint import Endpoint
+from recommend.errors import UnknownMovieError
+from recommend.model_data import ModelData
+from recommend.schemas import Pair, Prediction, Predictions, Recommendation, Recommendations
+
+_LIKED_SCORE = 0.5
+_NAMED_AT_MOST = 10
+
+_NEW_USER_NOTE = (
+    "The model has seen no rating of this user: this is the movies' own ranking, the same for every new user."
+)
+
+
+class Recommender:
+    """One deployed model."""
+
+    def __init__(self, *, model_package: str, data: ModelData, endpoint: Endpoint) -> None:
+        self.model_package = model_package
+        self.endpoint = endpoint
+        self._catalog = data.catalog
+        self._histories = data.histories
+
+    def recommend(self, user: str, *, count: int, minimum_score: float) -> Recommendations:
+        """Rank the movies that the user has not rated; equal scores in the catalog's order.
+
+        Raises:
+            UnavailableError, ModelFailedError: there are no scores.
+        """
+        index = self._catalog.user_index(user)
+        rated = frozenset(self._histories.movies(index)) if index is not None else frozenset()
+        unrated = [movie for movie in range(len(self._catalog.movies)) if movie not in rated]
+        scores = self.endpoint.scores([self._columns(index, movie) for movie in unrated])
+        wanted = (
+            (-score, movie) for score, movie in zip(scores, unrated, strict=True) if score >= minimum_score
+        )
+        return Recommendations(
+            user=user,
+            known_user=index is not None,
+            model_package=self.model_package,
+            recommendations=[
+                self._recommendation(rank, movie, -negated)
+                for rank, (negated, movie) in enumerate(heapq.nsmallest(count, wanted), start=1)
+            ],
+            note=None if index is not None else _NEW_USER_NOTE,
+        )
+
+    def predict(self, pairs: Sequence[Pair]) -> Predictions:
+        """Score the pairs, in their order. A user that the model does not know is scored by the movie alone.
+
+        Raises:
+            UnknownMovieError: movies are not in the catalog; the message names them.
+            UnavailableError, ModelFailedError: there are no scores.
+        """
+        movies = [self._catalog.movie_index(pair.movie) for pair in pairs]
+        unknown = [
+            f"pairs[{position}].movie {pair.movie!r}"
+            for position, (pair, movie) in enumerate(zip(pairs, movies, strict=True))
+            if movie is None
+        ]
+        if unknown:
+            more = f" and {len(unknown) - _NAMED_AT_MOST} more" if len(unknown) > _NAMED_AT_MOST else ""
+            raise UnknownMovieError(f"Not in the catalog: {', '.join(unknown[:_NAMED_AT_MOST])}{more}.")
+        users = [self._catalog.user_index(pair.user) for pair in pairs]
+        known_movies = [movie for movie in movies if movie is not None]
+        scores = self.endpoint.scores(
+            [self._columns(user, movie) for user, movie in zip(users, known_movies, strict=True)]
+        )
+        return Predictions(
+            model_package=self.model_package,
+            predictions=[
+                Prediction(
+                    user=pair.user,
+                    movie=pair.movie,
+                    title=self._catalog.movies[movie].title,
+                    known_user=user is not None,
+                    score=score,
+                    liked=score >= _LIKED_SCORE,
+                )
+                for pair, user, movie, score in zip(pairs, users, known_movies, scores, strict=True)
+            ],
+        )
+
+    def check(self) -> None:
+        """Ask the endpoint for one score: proves that the model's data, the endpoint and the model are there.
+
+        Raises:
+            UnavailableError, ModelFailedError: they are not.
+        """
+        self.endpoint.scores([self._columns(None, 0)])
+
+    def _columns(self, user: int | None, movie: int) -> list[int]:
+        movie_column = self._catalog.movie_column(movie)
+        return [movie_column] if user is None else [self._catalog.user_column(user), movie_column]
+
+    def _recommendation(self, rank: int, movie: int, score: float) -> Recommendation:
+        entry = self._catalog.movies[movie]
+        return Recommendation(
+            rank=rank,
+            movie=entry.id,
+            title=entry.title,
+            year=entry.year,
+            genres=list(entry.genres),
+            score=score,
+        )

@@ -1,0 +1,266 @@
+"""A recommender over AWS clients that are real but for the network: botocore checks every call and answer."""
+
+import io
+import json
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.config import Config
+
+from recommend import handler
+
+PACKAGE = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/7"
+ENDPOINT = "movie-recommender-dev"
+USERS = ["1", "2", "10"]
+MOVIES: list[dict[str, Any]] = [
+    {"id": "1", "title": "Toy Story (1995)", "genres": ["Animation", "Comedy"], "year": 1995},
+    {"id": "2", "title": "GoldenEye (1995)", "genres": ["Action"], "year": 1995},
+    {"id": "5", "title": "Copycat (1995)", "genres": ["Crime"], "year": 1995},
+    {"id": "50", "title": "Star Wars (1977)", "genres": ["Sci-Fi"], "year": 1977},
+    {"id": "267", "title": "unknown", "genres": [], "year": None},
+]
+RATED = {"1": [0, 3], "2": [], "10": [0, 1, 2, 3, 4]}
+
+
+def catalog() -> dict[str, Any]:
+    return {
+        "format_version": 1,
+        "dataset": "ml-100k",
+        "feature_dim": len(USERS) + len(MOVIES),
+        "groups": [
+            {"name": "user", "offset": 0, "size": len(USERS)},
+            {"name": "movie", "offset": len(USERS), "size": len(MOVIES)},
+        ],
+        "users": USERS,
+        "movies": [movie | {"ratings": 3, "likes": 1} for movie in MOVIES],
+    }
+
+
+def histories() -> bytes:
+    ends = [0]
+    for user in USERS:
+        ends.append(ends[-1] + len(RATED[user]))
+    rated = [movie for user in USERS for movie in RATED[user]]
+    return struct.pack(f"<8sQ{len(ends)}Q{len(rated)}I", b"MRHIST01", len(USERS), *ends, *rated)
+
+
+class _Raw(io.BytesIO):
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield self.getvalue()
+
+
+@dataclass
+class Answer:
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def _body(request: AWSPreparedRequest) -> bytes:
+    assert isinstance(request.body, bytes)
+    return request.body
+
+
+def aws_error(status: int, code: str, message: str = "", **more: Any) -> Answer:
+    body = json.dumps({"__type": code, "Message": message, "message": message, **more}).encode()
+    return Answer(status, body, {"x-amzn-ErrorType": code})
+
+
+def score(keys: list[int]) -> float:
+    """The fake model: later movies score higher, and for user 2 lower."""
+    movie = keys[-1] - len(USERS)
+    return 0.9 - 0.1 * movie if keys[0] == 1 else 0.1 + 0.2 * movie
+
+
+def answer_instances(request: AWSPreparedRequest) -> Answer:
+    predictions = []
+    for instance in json.loads(_body(request))["instances"]:
+        features = instance["data"]["features"]
+        assert features["shape"] == [len(USERS) + len(MOVIES)]
+        assert features["values"] == [1] * len(features["keys"])
+        assert features["keys"] == sorted(features["keys"])
+        value = score(features["keys"])
+        predictions.append({"score": value, "predicted_label": float(value >= 0.5)})
+    return Answer(200, json.dumps({"predictions": predictions}).encode())
+
+
+@dataclass
+class Cloud:
+    """What the fake AWS holds, and what it was asked."""
+
+    objects: dict[str, bytes]
+    metadata: dict[str, str]
+    invoke: Callable[[AWSPreparedRequest], Answer] = answer_instances
+    describe: Callable[[AWSPreparedRequest], Answer] | None = None
+    invocations: list[AWSPreparedRequest] = field(default_factory=list)
+    reads: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def model_answers(self, body: bytes) -> None:
+        self.invoke = lambda _: Answer(200, body)
+
+    def model_gives(self, scores: list[Any]) -> None:
+        predictions = [{"score": score, "predicted_label": 1.0} for score in scores]
+        self.model_answers(json.dumps({"predictions": predictions}).encode())
+
+    def endpoint_fails(self, status: int, code: str, message: str = "", **more: Any) -> None:
+        self.invoke = lambda _: aws_error(status, code, message, **more)
+
+    def registry_fails(self, status: int, code: str, message: str = "") -> None:
+        self.describe = lambda _: aws_error(status, code, message)
+
+    def send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
+        answer = {
+            "DescribeModelPackage": self._describe,
+            "GetObject": self._get_object,
+            "InvokeEndpoint": self._invoke,
+        }[event_name.split(".")[2]](request)
+        return AWSResponse(
+            request.url, answer.status, HTTPHeaders.from_dict(answer.headers), _Raw(answer.body)
+        )
+
+    def _describe(self, request: AWSPreparedRequest) -> Answer:
+        if self.describe:
+            return self.describe(request)
+        assert json.loads(_body(request)) == {"ModelPackageName": PACKAGE}
+        return Answer(200, json.dumps({"CustomerMetadataProperties": self.metadata}).encode())
+
+    def _get_object(self, request: AWSPreparedRequest) -> Answer:
+        parts = urlsplit(request.url)
+        key = f"{parts.netloc.split('.')[0]}{unquote(parts.path)}"
+        header = request.headers.get("Range")
+        wanted = header.decode() if isinstance(header, bytes) else header
+        self.reads.append((key, wanted))
+        if key not in self.objects:
+            return Answer(404, b"<Error><Code>NoSuchKey</Code><Message>no</Message></Error>")
+        body = self.objects[key]
+        if wanted:
+            first, last = wanted.removeprefix("bytes=").split("-")
+            body = body[int(first) : int(last) + 1]
+        return Answer(206 if wanted else 200, body, {"Content-Length": str(len(body))})
+
+    def _invoke(self, request: AWSPreparedRequest) -> Answer:
+        assert urlsplit(request.url).path == f"/endpoints/{ENDPOINT}/invocations"
+        self.invocations.append(request)
+        return self.invoke(request)
+
+
+@dataclass
+class Context:
+    function_name: str = "recommend"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:111111111111:function:recommend"
+    aws_request_id: str = "52fdfc07-2182-154f-163f-5f0f9a621d72"
+
+
+def proxy_event(
+    method: str,
+    path: str,
+    *,
+    query: dict[str, list[str]] | None = None,
+    body: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """A REST API's proxy event, as API Gateway documents it: absent parts are null, not missing."""
+    headers = {"Accept": "*/*", "Host": "abc123.execute-api.us-east-1.amazonaws.com", **(headers or {})}
+    return {
+        "resource": "/{proxy+}",
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": {name: values[-1] for name, values in query.items()} if query else None,
+        "multiValueQueryStringParameters": query or None,
+        "pathParameters": {"proxy": path.removeprefix("/")},
+        "stageVariables": None,
+        "requestContext": {
+            "accountId": "111111111111",
+            "apiId": "abc123",
+            "domainName": "abc123.execute-api.us-east-1.amazonaws.com",
+            "extendedRequestId": "JKJaXmPLvHcESHA=",
+            "httpMethod": method,
+            "identity": {"apiKey": "key", "sourceIp": "10.0.0.1", "userAgent": "curl"},
+            "path": f"/dev{path}",
+            "protocol": "HTTP/1.1",
+            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+            "requestTimeEpoch": 1583349317135,
+            "resourceId": "123456",
+            "resourcePath": "/{proxy+}",
+            "stage": "dev",
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: dict[str, Any]
+    body: Any
+
+
+@dataclass(frozen=True)
+class Api:
+    """Calls the function as API Gateway does."""
+
+    cloud: Cloud
+
+    def call(self, method: str, path: str, *, content: Any = None, **more: Any) -> Reply:
+        if content is not None:
+            more["body"] = json.dumps(content)
+            more.setdefault("headers", {"Content-Type": "application/json"})
+        result = handler.handler(proxy_event(method, path, **more), Context())  # type: ignore[arg-type]
+        headers = {name: values[0] for name, values in result["multiValueHeaders"].items()}
+        assert headers["Content-Type"] == "application/json"
+        return Reply(result["statusCode"], headers, json.loads(result["body"]))
+
+    def get(self, path: str, **query: str) -> Reply:
+        return self.call("GET", path, query={name: [value] for name, value in query.items()})
+
+    def error(self, status: int, method: str, path: str, **more: Any) -> dict[str, str]:
+        """The error that a request gives; its form is checked."""
+        reply = self.call(method, path, **more)
+        assert reply.status == status, reply
+        assert list(reply.body) == ["error"]
+        error: dict[str, str] = reply.body["error"]
+        assert sorted(error) == ["code", "message", "request_id"]
+        assert error["request_id"] == "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+        return error
+
+
+@pytest.fixture(scope="session")
+def clients() -> dict[str, Any]:
+    session = boto3.Session("x", "x", region_name="us-east-1")
+    config = Config(retries={"total_max_attempts": 1})
+    return {name: session.client(name, config=config) for name in ("sagemaker", "s3", "sagemaker-runtime")}
+
+
+@pytest.fixture
+def api(clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    cloud = Cloud(
+        objects={
+            "models/models/job-1/catalog.json": json.dumps(catalog()).encode(),
+            "models/models/job-1/histories.bin": histories(),
+        },
+        metadata={
+            "catalog_uri": "s3://models/models/job-1/catalog.json",
+            "histories_uri": "s3://models/models/job-1/histories.bin",
+        },
+    )
+    monkeypatch.setenv("ENDPOINT_NAME", ENDPOINT)
+    monkeypatch.setenv("MODEL_PACKAGE_ARN", PACKAGE)
+    monkeypatch.setattr(boto3, "client", lambda name, **_: clients[name])
+    for client in clients.values():
+        client.meta.events.register("before-send", cloud.send, unique_id="fake")
+    handler._recommender.cache_clear()
+    yield Api(cloud)
+    handler._recommender.cache_clear()
+    for client in clients.values():
+        client.meta.events.unregister("before-send", unique_id="fake")
