@@ -22,7 +22,7 @@ class PrepareSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     split: Literal["ua"] = "ua"
-    liked_threshold: float = Field(default=4, ge=LOWEST_RATING, le=HIGHEST_RATING)
+    liked_threshold: float = Field(default=4.0, ge=LOWEST_RATING, le=HIGHEST_RATING)
     seed: int = Field(default=0, ge=0)
     ranking_users: int = Field(default=1000, ge=1)
 

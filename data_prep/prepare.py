@@ -59,7 +59,7 @@ def prepare(
             report("Already prepared", 1.0)
             return finished
         dataset = read_ua_split(files)
-    facts = SourceFacts(name=source.name, sha256=source_sha256, format=_FORMAT, split=settings.split)
+    facts = SourceFacts(name=files.name, sha256=source_sha256, format=_FORMAT, split=settings.split)
     with _put_in_place(folder) as unfinished:
         return _write(dataset, unfinished, digest=digest, source=facts, settings=settings, report=report)
 

@@ -97,7 +97,7 @@ class Source:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
         whole = hashlib.sha256()
         for file in sorted(self.openers):
-            with self.openers[file]() as stream:
+            with self._reading(file), self.openers[file]() as stream:
                 checksum = hashlib.sha256(stream.read())
             whole.update(f"{checksum.hexdigest()}  {file}\n".encode())
         return whole.hexdigest()
@@ -121,7 +121,7 @@ def opened(path: Path, *, marker: str, layout: str) -> Iterator[Source]:
     """
     if path.is_dir():
         entries: dict[str, Callable[[], IO[bytes]]] = {
-            child.relative_to(path).as_posix(): partial(open, child, "rb")
+            child.relative_to(path).as_posix(): partial(_open, child)
             for pattern in ("*", "*/*")
             for child in path.glob(pattern)
             if child.is_file()
@@ -149,6 +149,10 @@ def opened(path: Path, *, marker: str, layout: str) -> Iterator[Source]:
         yield _data_set(path, members, path, marker, layout)
 
 
+def _open(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
 def _data_set(
     path: Path, entries: Mapping[str, Callable[[], IO[bytes]]], archive: Path | None, marker: str, layout: str
 ) -> Source:
@@ -162,8 +166,8 @@ def _data_set(
         raise DataError(str(path), f"it holds several data sets: {several}", remedy="Give one of them")
     folder = folders.pop()
     return Source(
-        name=path.name,
-        location=str(path / folder),
+        name=path.resolve().name,
+        location=str(PurePosixPath(path.resolve().name) / folder),
         openers={
             name.name: entries[str(name)]
             for name in names

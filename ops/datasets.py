@@ -25,6 +25,7 @@ from uv import find_uv_bin
 
 from data_prep.movielens import GENRES
 from data_prep.splits import UA_TEST_RATINGS, hold_out_first
+from ops.errors import OperationError
 
 GROUPLENS_URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 GROUPLENS_SHA256 = "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229"
@@ -56,7 +57,7 @@ FOLDER = "ml-100k"
 Progress = Callable[[str, float], None]
 
 
-class DatasetUnavailableError(Exception):
+class DatasetUnavailableError(OperationError):
     """No source of the data set could be used; the message names each failure and the way out."""
 
 

@@ -1,0 +1,28 @@
+"""What the function is told by its environment variables."""
+
+import os
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_prep.manifest import PrepareSettings
+
+
+class Settings(BaseModel):
+    """Environment variables, read by name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    raw_bucket: str = Field(alias="RAW_BUCKET", min_length=1)
+    prepared_bucket: str = Field(alias="PREPARED_BUCKET", min_length=1)
+    name_prefix: str = Field(alias="NAME_PREFIX", min_length=1)
+    preparation: PrepareSettings
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read the process's environment.
+
+        Raises:
+            pydantic.ValidationError: a variable is missing or malformed; names each.
+        """
+        preparation = {name: os.environ.get(name.upper()) for name in PrepareSettings.model_fields}
+        return cls.model_validate(dict(os.environ) | {"preparation": preparation})
