@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.config import Config
 
 from evaluate_model import handler
 from evaluate_model.object_store import ObjectStore
@@ -59,10 +60,17 @@ class S3:
         return AWSResponse(request.url, status, headers, _Raw(body))
 
 
+@pytest.fixture(scope="session")
+def client() -> Any:
+    # Checksums of what is sent come after it, in pieces with headers of their own: not for this store.
+    config = Config(request_checksum_calculation="when_required")
+    return boto3.Session("x", "x", region_name="us-east-1").client("s3", config=config)
+
+
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> S3:
-    client: Any = boto3.Session("x", "x", region_name="us-east-1").client("s3")
+def s3(client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     fake = S3()
-    client.meta.events.register("before-send", fake.send)
+    client.meta.events.register("before-send", fake.send, unique_id="fake")
     monkeypatch.setattr(handler, "_store", lambda: ObjectStore(client))
-    return fake
+    yield fake
+    client.meta.events.unregister("before-send", unique_id="fake")
