@@ -1,0 +1,108 @@
+"""What a synthesis made of an environment, as the template tests read it."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import App
+from constructs import IConstruct
+
+from infra.application import build_app
+from infra.environment import Environment, load_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = ("prepare_data", "evaluate_model", "first_model", "recommend")
+
+Template = dict[str, Any]
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What a synthesis made of one environment."""
+
+    settings: Environment
+    app: App
+    folder: Path
+
+    @property
+    def templates(self) -> dict[str, Template]:
+        """Part ("storage", "training", "serving") to template."""
+        suffix = ".template.json"
+        return {
+            path.name.removeprefix(f"{self.settings.prefix}-").removesuffix(suffix): json.loads(path.read_text())
+            for path in sorted(self.folder.glob(f"*{suffix}"))
+        }
+
+    def resources(self, kind: str = "") -> Iterator[tuple[str, Resource]]:
+        """`<part>/<logical id>` and definition of every resource whose type starts with `kind`."""
+        for part, template in self.templates.items():
+            for logical_id, resource in template["Resources"].items():
+                if resource["Type"].startswith(kind):
+                    yield f"{part}/{logical_id}", resource
+
+    def the(self, kind: str, containing: str = "") -> Resource:
+        """The one resource of `kind` with `containing` in its logical id."""
+        (found,) = [
+            resource
+            for name, resource in self.resources(kind)
+            if resource["Type"] == kind and containing in name
+        ]
+        return found
+
+    def constructs(self) -> list[IConstruct]:
+        return self.app.node.find_all()
+
+
+@cache
+def feature_flags() -> dict[str, Any]:
+    """The context of cdk.json."""
+    context: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
+    return context
+
+
+def make_project(folder: Path) -> Path:
+    """Put a bundle for every function and a file of ratings into `folder`; they only stand there."""
+    for function in FUNCTIONS:
+        package = folder / "build" / "functions" / function / function
+        package.mkdir(parents=True)
+        (package / "handler.py").write_text(f'"""Stands for {function}."""\n')
+    (folder / ".data").mkdir()
+    (folder / ".data" / "ml-100k.zip").write_bytes(b"stands for the ratings")
+    return folder
+
+
+def define(settings: Environment, *, project: Path, folder: Path) -> App:
+    """Define the app of `settings`; its synthesis goes to `folder`."""
+    app = App(context=feature_flags(), outdir=str(folder), analytics_reporting=False)
+    build_app(app, settings, project=project)
+    return app
+
+
+def changed(name: str, **tables: Any) -> Environment:
+    """The environment `name` with other values in some tables."""
+    values = load_environment(name).model_dump(exclude_none=True)
+    for key, change in tables.items():
+        values[key] = values[key] | change if isinstance(change, dict) else change
+    return Environment.model_validate(values | {"name": name})
+
+
+PIN = {
+    "package_arn": "arn:aws:sagemaker:us-east-1:333333333333:model-package/movie-recommender-prod/7",
+    "artifact_sha256": "5c" * 32,
+}
+VARIANTS: dict[str, Callable[[], Environment]] = {
+    "dev": lambda: load_environment("dev"),
+    "staging": lambda: load_environment("staging"),
+    "prod": lambda: load_environment("prod"),
+    "prod with a promoted model": lambda: changed("prod", model=PIN),
+    "dev that keeps its data, trains by schedule and waits for approval": lambda: changed(
+        "dev",
+        storage={"retain_data": True},
+        training={"schedule": "cron(0 3 ? * MON *)", "upload_trigger": False, "approval": "manual"},
+    ),
+    "dev in GovCloud": lambda: changed("dev", region="us-gov-west-1"),
+}
