@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # InvokeEndpoint takes 6,291,456 bytes, but a serverless endpoint 4 MB, in each direction:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
-_REQUEST_BYTES = 4_000_000
+_REQUEST_BYTES = 3_900_000
 
 # Names of https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
 # and of throttling: https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html

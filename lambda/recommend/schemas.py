@@ -14,13 +14,19 @@ Score = Annotated[
 ]
 
 
-class Schema(BaseModel):
-    """Base: a field that the schema does not know is an error."""
+class Request(BaseModel):
+    """Base: a field that the schema does not know is an error, most likely a misspelt one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Recommendation(Schema):
+class Response(BaseModel):
+    """Base: later versions may add fields, so that clients must pass over those that they do not know."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+class Recommendation(Response):
     """One recommended movie."""
 
     rank: int = Field(ge=1)
@@ -31,7 +37,7 @@ class Recommendation(Schema):
     score: Score
 
 
-class Recommendations(Schema):
+class Recommendations(Response):
     """The movies that a user has not rated, best first."""
 
     user: str
@@ -41,20 +47,20 @@ class Recommendations(Schema):
     note: str | None = Field(description="What the reader should know about this answer.")
 
 
-class Pair(Schema):
+class Pair(Request):
     """A user and a movie."""
 
     user: Identifier
     movie: Identifier
 
 
-class PredictionRequest(Schema):
+class PredictionRequest(Request):
     """The pairs to predict."""
 
     pairs: list[Pair] = Field(min_length=1, max_length=MAXIMUM_PAIRS)
 
 
-class Prediction(Schema):
+class Prediction(Response):
     """What the model says about one pair."""
 
     user: str
@@ -67,14 +73,14 @@ class Prediction(Schema):
     liked: bool = Field(description="Whether the score is 0.5 or more.")
 
 
-class Predictions(Schema):
+class Predictions(Response):
     """One prediction per pair, in the order of the request."""
 
     model_package: str = Field(description="ARN of the model package that gave the scores.")
     predictions: list[Prediction]
 
 
-class Health(Schema):
+class Health(Response):
     """The endpoint answers with a usable score."""
 
     status: Literal["ok"]
@@ -82,7 +88,7 @@ class Health(Schema):
     model_package: str
 
 
-class ErrorDetail(Schema):
+class ErrorDetail(Response):
     """What went wrong."""
 
     code: str = Field(description="Stable, for programs.")
@@ -90,7 +96,7 @@ class ErrorDetail(Schema):
     request_id: str = Field(description="Names this request in the logs.")
 
 
-class ErrorBody(Schema):
+class ErrorBody(Response):
     """The body of every response that is not a success."""
 
     error: ErrorDetail

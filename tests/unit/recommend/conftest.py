@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from recommend import handler
 
-PACKAGE = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/7"
+PACKAGE = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/1"
 ENDPOINT = "movie-recommender-dev"
 USERS = ["1", "2", "10"]
 MOVIES: list[dict[str, Any]] = [

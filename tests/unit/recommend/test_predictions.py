@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-PACKAGE = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/7"
+PACKAGE = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/1"
 
 
 def pairs(*given: tuple[str, str]) -> dict[str, Any]:
@@ -109,6 +109,7 @@ def test_a_body_that_is_no_json_is_explained(
     assert said in error["message"]
 
 
+@pytest.mark.filterwarnings("ignore:Received multipart/form-data")
 @pytest.mark.parametrize(
     "content_type",
     [

@@ -1,6 +1,6 @@
 from typing import Any
 
-PACKAGE = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/7"
+PACKAGE = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/1"
 
 
 def ranked(reply: Any) -> list[tuple[str, float]]:

@@ -11,7 +11,7 @@ def test_health_asks_the_model(api: Any) -> None:
     assert reply.body == {
         "status": "ok",
         "endpoint": "movie-recommender-dev",
-        "model_package": "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/7",
+        "model_package": "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/1",
     }
     assert len(api.cloud.invocations) == 1
 
