@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from xml.etree import ElementTree
 
 import boto3
 from botocore.config import Config
@@ -29,7 +30,7 @@ from hypercorn.asyncio import serve as serve_asgi
 from hypercorn.config import Config as ServerConfig
 from ministack import app
 from ministack.core import lambda_runtime, responses, router
-from ministack.services import eventbridge, lambda_svc, stepfunctions
+from ministack.services import eventbridge, lambda_svc, s3, stepfunctions
 from ministack.services.cloudformation import custom_resource, provisioners, stacks
 
 from local_cloud.sagemaker import cloudformation, service_model, states
@@ -63,11 +64,13 @@ _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
         "_CUSTOM_NAME_REPLACEMENT",
     ),
     stacks: ("_runs_on_worker_thread",),
+    s3: ("_bucket_tags", "_delete_bucket"),
     custom_resource: ("deliver_response", "_pending"),
-    lambda_svc: ("_execute_function_with_config_scope", "_execute_function_warm"),
-    lambda_runtime: ("_PYTHON_WORKER_SCRIPT", "Worker"),
+    lambda_svc: ("_execute_function_with_config_scope", "_execute_function_warm", "acquire_worker"),
+    lambda_runtime: ("_LOCAL_MAX_WORKERS", "_PYTHON_WORKER_SCRIPT", "Worker", "reset"),
 }
 _STOP_TIMEOUT_SECONDS = 10.0
+_WORKER_TIMEOUT_SECONDS = 60.0
 
 
 def require_extension_points() -> None:
@@ -261,7 +264,9 @@ def _install_corrections() -> None:
     """Correct what MiniStack does otherwise than AWS, where the product would notice."""
     _import_as_lambda_does()
     _name_function_errors()
+    _limit_workers()
     _fail_silent_custom_resources()
+    _tag_and_keep_buckets()
 
 
 def _import_as_lambda_does() -> None:
@@ -330,6 +335,27 @@ def _name_function_errors() -> None:
     lambda_svc._execute_function_warm = execute_with_error_type
 
 
+def _limit_workers() -> None:
+    """Let requests beyond a few per function wait for a worker instead of starting one each.
+
+    MiniStack starts a process for every concurrent request, as Lambda does; on a laptop a burst of requests then
+    spends its time on starting interpreters.
+    """
+    lambda_runtime._LOCAL_MAX_WORKERS = max(4, 2 * (os.cpu_count() or 1))
+    acquire = lambda_svc.acquire_worker
+
+    @functools.wraps(acquire)
+    def acquire_or_wait(*args: Any, **kwargs: Any) -> Any:
+        deadline = time.monotonic() + _WORKER_TIMEOUT_SECONDS
+        worker, outcome = acquire(*args, **kwargs)
+        while worker is None and outcome == "func_cap" and time.monotonic() < deadline:
+            time.sleep(0.01)
+            worker, outcome = acquire(*args, **kwargs)
+        return worker, outcome
+
+    lambda_svc.acquire_worker = acquire_or_wait
+
+
 def _fail_silent_custom_resources() -> None:
     """Fail a custom resource at once when its function failed before it could answer.
 
@@ -341,7 +367,11 @@ def _fail_silent_custom_resources() -> None:
     @functools.wraps(execute)
     def execute_and_answer(func: Any, event: Any) -> Any:
         result = execute(func, event)
-        if result.get("error") and isinstance(event, dict) and "ResponseURL" in event:
+        # Only the function that CloudFormation itself calls: one behind it, such as the poll of CDK's Provider
+        # framework, gets the same event and may fail to be called again.
+        called = (func.get("config") or func).get("FunctionArn")
+        properties = event.get("ResourceProperties", {}) if isinstance(event, dict) else {}
+        if result.get("error") and properties.get("ServiceToken") == called:
             token = str(event["ResponseURL"]).rpartition("/")[2]
             if (custom_resource._pending.get(token) or {}).get("result", "unknown") is None:
                 failure = result.get("body") or {}
@@ -350,6 +380,41 @@ def _fail_silent_custom_resources() -> None:
         return result
 
     lambda_svc._execute_function_with_config_scope = execute_and_answer
+
+
+def _tag_and_keep_buckets() -> None:
+    """Give a stack's buckets their tags, and refuse to delete one that is not empty.
+
+    MiniStack ignores the tags, so that CDK's auto-delete function, which looks for one, refuses its work; and it
+    deletes a bucket with all that is in it, where CloudFormation fails.
+    """
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
+    create, update = handlers["create"], handlers["update"]
+
+    def tagged(created: Any, properties: Mapping[str, Any]) -> Any:
+        tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags") or []}
+        if tags:
+            s3._bucket_tags[created[0]] = tags
+        else:
+            s3._bucket_tags.pop(created[0], None)
+        return created
+
+    def delete(name: str, _properties: object) -> None:
+        status, _, body = s3._delete_bucket(name)
+        if status >= 400 and b"<Code>NoSuchBucket</Code>" not in body:
+            message = ElementTree.fromstring(body).findtext("Message")  # noqa: S314
+            raise cloudformation.HandlerError(
+                f"{message} (Service: S3, Status Code: {status}, bucket {name})"
+            )
+
+    handlers |= {
+        "create": lambda logical_id, properties, stack: tagged(
+            create(logical_id, properties, stack), properties
+        ),
+        "update": lambda name, old, new, stack: tagged(update(name, old, new, stack), new),
+        "delete": delete,
+    }
+    provisioners._STACK_TAG_PROPERTY["AWS::S3::Bucket"] = ("Tags", "list")
 
 
 # -- serving --------------------------------------------------------------------------------------------------------
