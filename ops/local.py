@@ -46,6 +46,7 @@ class LocalCloud:
             "AWS_ACCESS_KEY_ID": account,
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
         }
 
 
