@@ -55,9 +55,9 @@ def parse_record(payload: bytes) -> tuple[Tensor, float | None]:
     label: Tensor | None = None
     for number, wire_type, content in _fields(payload):
         if number == 1:
-            features = _map_entry(_nested(wire_type, content), "features") or features
+            features = _map_entry(_nested(wire_type, content), "features are") or features
         elif number == 2:
-            label = _map_entry(_nested(wire_type, content), "label") or label
+            label = _map_entry(_nested(wire_type, content), "label is") or label
     if features is None:
         raise WireError('it has no features named "values"')
     if len(features.keys) != len(features.values):
@@ -86,7 +86,7 @@ def _map_entry(entry: bytes, what: str) -> Tensor | None:
         if number == _FLOAT32_TENSOR:
             _read_tensor(_nested(wire_type, content), tensor)
         elif number in _OTHER_TENSORS:
-            raise WireError(f"its {what} are {_OTHER_TENSORS[number]}, where Float32Tensor is needed")
+            raise WireError(f"its {what} of type {_OTHER_TENSORS[number]}, where Float32Tensor is needed")
     return tensor
 
 

@@ -119,19 +119,20 @@ def opened(path: Path, *, marker: str, layout: str) -> Iterator[Source]:
     Its files are those beside the file named `marker`, which may lie at the top or one folder down. Whether
     `path` is an archive is told by its content, not by its name. `layout` says in words what was looked for.
     """
+    name = path.resolve().name
+    entries: dict[PurePosixPath, Callable[[], IO[bytes]]]
     if path.is_dir():
-        entries: dict[str, Callable[[], IO[bytes]]] = {
-            child.relative_to(path).as_posix(): partial(_open, child)
+        entries = {
+            PurePosixPath(child.relative_to(path)): partial(_open, child)
             for pattern in ("*", "*/*")
             for child in path.glob(pattern)
             if child.is_file()
         }
-        yield _data_set(path, entries, None, marker, layout)
+        yield _data_set(name, entries, None, marker, layout)
         return
     if not path.is_file():
-        raise DataError(
-            str(path), "no such file or folder", remedy="Give the path of a folder or a zip archive"
-        )
+        remedy = "Give the path of a folder or a zip archive"
+        raise DataError(str(path), "no such file or folder", remedy=remedy)
     try:
         archive = zipfile.ZipFile(path)
     except _READ_ERRORS as error:
@@ -141,12 +142,14 @@ def opened(path: Path, *, marker: str, layout: str) -> Iterator[Source]:
             reason, remedy = f"the zip archive is damaged or cut short ({error})", "Download it again"
         else:
             reason, remedy = "this is neither a folder nor a zip archive", f"Give {layout}"
-        raise DataError(str(path), reason, remedy=remedy) from error
+        raise DataError(name, reason, remedy=remedy) from error
     with archive:
-        members = {
-            info.filename: partial(archive.open, info) for info in archive.infolist() if not info.is_dir()
+        entries = {
+            PurePosixPath(info.filename): partial(archive.open, info)
+            for info in archive.infolist()
+            if not info.is_dir()
         }
-        yield _data_set(path, members, path, marker, layout)
+        yield _data_set(name, entries, path, marker, layout)
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -154,24 +157,27 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _data_set(
-    path: Path, entries: Mapping[str, Callable[[], IO[bytes]]], archive: Path | None, marker: str, layout: str
+    name: str,
+    entries: Mapping[PurePosixPath, Callable[[], IO[bytes]]],
+    archive: Path | None,
+    marker: str,
+    layout: str,
 ) -> Source:
-    names = [PurePosixPath(name) for name in entries]
-    folders = {name.parent for name in names if name.name == marker and len(name.parts) <= 2}
+    folders = {entry.parent for entry in entries if entry.name == marker and len(entry.parts) <= 2}
     if not folders:
-        found = ", ".join(sorted(entries)[:8]) or "nothing"
-        raise DataError(str(path), f"there is no {marker}; it holds {found}", remedy=f"Give {layout}")
+        found = ", ".join(sorted(map(str, entries))[:8]) or "nothing"
+        raise DataError(name, f"there is no {marker}; it holds {found}", remedy=f"Give {layout}")
     if len(folders) > 1:
         several = ", ".join(sorted(map(str, folders)))
-        raise DataError(str(path), f"it holds several data sets: {several}", remedy="Give one of them")
+        raise DataError(name, f"it holds several data sets: {several}", remedy="Give one of them")
     folder = folders.pop()
     return Source(
-        name=path.resolve().name,
-        location=str(PurePosixPath(path.resolve().name) / folder),
+        name=name,
+        location=str(name / folder),
         openers={
-            name.name: entries[str(name)]
-            for name in names
-            if name.parent == folder and not name.name.startswith(".")
+            entry.name: opener
+            for entry, opener in entries.items()
+            if entry.parent == folder and not entry.name.startswith(".")
         },
         archive=archive,
     )

@@ -1,6 +1,6 @@
 """Ratings and prepared data sets in S3: the only module of this package that knows AWS.
 
-A prepared data set is stored under `<digest>/`. Its manifest is stored last: one that has a manifest is complete.
+A prepared data set is stored under `<digest>/`, its manifest last: one that has a manifest is complete.
 """
 
 from pathlib import Path

@@ -17,7 +17,7 @@ class RatingsObject(Message):
 
 
 class PrepareRequest(Message):
-    """The function's event. Without `ratings`, the newest object under `ratings/` in the raw bucket is meant."""
+    """The function's event. Without `ratings`, the newest object under `ratings/` is meant."""
 
     ratings: RatingsObject | None = None
     execution: str = Field(min_length=1, description="The state machine's execution id.")

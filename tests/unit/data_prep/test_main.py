@@ -1,0 +1,79 @@
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from data_prep.__main__ import app
+from data_prep.manifest import Manifest
+from data_prep.prepare import read_finished
+
+Writer = Callable[[Mapping[str, bytes]], Path]
+
+
+def _run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["prepare", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_it_prepares_and_says_where(small: dict[str, bytes], write_zip: Writer, tmp_path: Path) -> None:
+    code, shown, errors = _run(write_zip(small), "--out", tmp_path / "out", "--seed", 3, "--ranking-users", 2)
+    assert (code, errors) == (0, "")
+    lines = shown.splitlines()
+    assert lines[0] == "3 users and 13 movies in 16 columns, 87.50% sparse"
+    assert lines[1].startswith("train/train.protobuf: 3 rows, 0.3333 positive, ")
+    manifest = read_finished(Path(lines[-1]))
+    assert isinstance(manifest, Manifest)
+    assert (manifest.settings.seed, manifest.settings.ranking_users) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "u1"], "error: --split u1: Input should be 'ua'\n"),
+        (
+            ["--liked-threshold", "9"],
+            "error: --liked-threshold 9.0: Input should be less than or equal to 5\n",
+        ),
+        (["--ranking-users", "0"], "error: --ranking-users 0: Input should be greater than or equal to 1\n"),
+    ],
+)
+def test_settings_out_of_range_end_in_one_line(
+    small: dict[str, bytes], write_zip: Writer, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    assert _run(write_zip(small), "--out", tmp_path / "out", *arguments) == (2, "", message)
+
+
+def test_bad_input_ends_in_one_line(small: dict[str, bytes], write_zip: Writer, tmp_path: Path) -> None:
+    source = write_zip(small | {"u.data": b"1\t1\t5\n"})
+    code, shown, errors = _run(source, "--out", tmp_path / "out")
+    assert (code, shown) == (2, "")
+    assert errors == (
+        "error: ml-small.zip/ml-small/u.data, line 1: expected 4 tab-separated columns "
+        "(user, movie, rating, time), not 3, found '1\\t1\\t5'. "
+        "Correct the line, or download the data set again\n"
+    )
+
+
+def test_a_place_that_cannot_be_written_ends_in_one_line(
+    small: dict[str, bytes], write_zip: Writer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    code, _, errors = _run(write_zip(small), "--out", tmp_path / "file" / "out")
+    assert code == 2
+    assert errors == f"error: {tmp_path}/file/out: Not a directory\n"
+
+
+def test_it_runs_as_a_module() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "data_prep", "prepare", "/nowhere", "--out", "/nowhere"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stderr == (
+        "error: /nowhere: no such file or folder. Give the path of a folder or a zip archive\n"
+    )
