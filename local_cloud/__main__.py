@@ -11,9 +11,9 @@ def main() -> int:
         settings = Settings.from_environment()
         settings.prepare()
         # MiniStack, which this imports, reads the environment at import.
-        from local_cloud import emulator  # noqa: PLC0415
+        from local_cloud.server import serve  # noqa: PLC0415
 
-        emulator.serve(settings)
+        serve(settings)
     except LocalCloudError as error:
         print(f"local cloud: {error}", file=sys.stderr)
         return 1

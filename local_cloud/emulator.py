@@ -1,22 +1,18 @@
 """MiniStack with SageMaker added: the one module that touches MiniStack's internals.
 
-MiniStack (https://github.com/ministackorg/ministack) serves the other services. It has no plug-in interface, so this
-module registers SageMaker in its tables and corrects the few behaviours in which it departs from AWS and the product
-notices. `require_extension_points` names everything that is touched: after an upgrade that moved something, the local
-cloud says so in one line and does not start.
+MiniStack (https://github.com/ministackorg/ministack) serves the other services. It has no plug-in interface,
+so this module registers SageMaker in its tables and corrects the few behaviours in which it departs from AWS
+and the product notices. `require_extension_points` names everything that is touched: after an upgrade that
+moved something, the local cloud says so in one line and does not start.
 """
 
 import asyncio
 import contextlib
 import contextvars
 import functools
-import importlib
 import importlib.metadata
 import logging
 import os
-import signal
-import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,21 +20,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from xml.etree import ElementTree
 
-import boto3
-from botocore.config import Config
-from hypercorn.asyncio import serve as serve_asgi
-from hypercorn.config import Config as ServerConfig
 from ministack import app
 from ministack.core import lambda_runtime, responses, router
-from ministack.services import eventbridge, lambda_svc, s3, stepfunctions
+from ministack.services import cloudwatch_logs, eventbridge, lambda_svc, s3, stepfunctions
 from ministack.services.cloudformation import custom_resource, provisioners, stacks
 
-from local_cloud.sagemaker import cloudformation, service_model, states
+from local_cloud.gateway import Gateway
+from local_cloud.sagemaker import cloudformation, states
 from local_cloud.sagemaker.scope import Scope
 from local_cloud.sagemaker.service import SageMaker
 from local_cloud.settings import LAMBDA_SITE, LocalCloudError, Settings
 
-logger = logging.getLogger("local_cloud")
+application = app.app
+"""The ASGI application that answers for every service."""
 
 MINISTACK_VERSION = "1.5.33"
 """The version that this module was written against."""
@@ -66,10 +60,21 @@ _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
     stacks: ("_runs_on_worker_thread",),
     s3: ("_bucket_tags", "_delete_bucket"),
     custom_resource: ("deliver_response", "_pending"),
-    lambda_svc: ("_execute_function_with_config_scope", "_execute_function_warm", "acquire_worker"),
-    lambda_runtime: ("_LOCAL_MAX_WORKERS", "_PYTHON_WORKER_SCRIPT", "Worker", "reset"),
+    lambda_svc: (
+        "_execute_function_with_config_scope",
+        "_execute_function_warm",
+        "_emit_lambda_logs",
+        "acquire_worker",
+    ),
+    lambda_runtime: (
+        "_LOCAL_MAX_WORKERS",
+        "_PYTHON_WORKER_SCRIPT",
+        "Worker",
+        "invalidate_worker",
+        "reset",
+    ),
+    cloudwatch_logs: ("_log_groups",),
 }
-_STOP_TIMEOUT_SECONDS = 10.0
 _WORKER_TIMEOUT_SECONDS = 60.0
 
 
@@ -93,50 +98,10 @@ def require_extension_points() -> None:
         )
 
 
-class Gateway:
-    """The other services as SageMaker reaches them: through the gateway's public endpoint."""
-
-    def __init__(self, port: int) -> None:
-        self._endpoint = f"http://127.0.0.1:{port}"
-        self._lock = threading.Lock()
-        self._clients: dict[tuple[str, Scope], Any] = {}
-
-    def client(self, service: str, scope: Scope) -> Any:
-        """Return a boto3 client; the access key id is the account, as everywhere in the local cloud."""
-        with self._lock:
-            if (service, scope) not in self._clients:
-                session = boto3.Session(
-                    aws_access_key_id=scope.account,
-                    aws_secret_access_key="local",  # noqa: S106
-                    region_name=scope.region,
-                )
-                self._clients[service, scope] = session.client(
-                    service,
-                    endpoint_url=self._endpoint,
-                    config=Config(
-                        retries={"total_max_attempts": 2},
-                        s3={"addressing_style": "path"},
-                        max_pool_connections=32,
-                    ),
-                )
-            return self._clients[service, scope]
-
-    def publish(
-        self, scope: Scope, *, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str]
-    ) -> None:
-        """Put an event; only a service itself may use an ``aws.`` source, so not through PutEvents' front door."""
-        entry = {
-            "Source": "aws.sagemaker",
-            "DetailType": detail_type,
-            "Detail": service_model.encode_milliseconds(_set(detail)),
-            "Resources": list(resources),
-        }
-        with responses.request_scope(scope.account, scope.region):
-            eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
-
-
-def _set(members: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
+def _put_event(scope: Scope, entry: Mapping[str, Any]) -> None:
+    # Only a service itself may use an `aws.` source, so this cannot go through PutEvents' front door.
+    with responses.request_scope(scope.account, scope.region):
+        eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
 
 def _scope() -> Scope:
@@ -150,7 +115,7 @@ def install(settings: Settings) -> SageMaker:
         LocalCloudError: MiniStack has moved something.
     """
     require_extension_points()
-    sagemaker = SageMaker(Gateway(settings.port), settings.jobs)
+    sagemaker = SageMaker(Gateway(settings.port, _put_event), settings.jobs)
     _install_api(sagemaker)
     _install_state_machine_integrations(sagemaker)
     _install_resource_types(sagemaker)
@@ -158,12 +123,12 @@ def install(settings: Settings) -> SageMaker:
     return sagemaker
 
 
-# -- SageMaker's API ------------------------------------------------------------------------------------------------
+# -- SageMaker's API -----------------------------------------------------------------------------------------
 
 
 def _install_api(sagemaker: SageMaker) -> None:
-    # A request may wait for a model's answer or call other services through the gateway: neither may block the
-    # event loop, nor take a thread of the pool that those services need.
+    # A request may wait for a model's answer or call other services through the gateway: neither may block
+    # the event loop, nor take a thread of the pool that those services need.
     threads = ThreadPoolExecutor(max_workers=64, thread_name_prefix="sagemaker")
 
     async def handle(
@@ -172,7 +137,8 @@ def _install_api(sagemaker: SageMaker) -> None:
         content = body.encode() if isinstance(body, str) else body
         work = functools.partial(sagemaker.handle, method, path, headers, content, _scope())
         status, answered, content = await asyncio.get_running_loop().run_in_executor(threads, work)
-        # MiniStack replaces the value of `Content-Type`, spelt so, by the control plane's; an endpoint has its own.
+        # MiniStack replaces the value of `Content-Type`, spelt so, by the control plane's; an endpoint has
+        # its own.
         return status, {name.lower(): value for name, value in answered.items()}, content
 
     app.SERVICE_HANDLERS["sagemaker"] = handle
@@ -182,7 +148,7 @@ def _install_api(sagemaker: SageMaker) -> None:
     }
 
 
-# -- Step Functions -------------------------------------------------------------------------------------------------
+# -- Step Functions ------------------------------------------------------------------------------------------
 
 _abandoned: contextvars.ContextVar[Callable[[], bool]] = contextvars.ContextVar(
     "abandoned", default=lambda: False
@@ -197,7 +163,8 @@ def _install_state_machine_integrations(sagemaker: SageMaker) -> None:
         except states.TaskError as error:
             raise stepfunctions._ExecutionError(error.error, error.cause) from error
 
-    # MiniStack takes the first entry that the resource starts with: createEndpointConfig before createEndpoint.
+    # MiniStack takes the first entry that the resource starts with: createEndpointConfig before
+    # createEndpoint.
     for name in sorted(states.RESOURCES, key=len, reverse=True):
         stepfunctions._SERVICE_DISPATCH[f"arn:aws:states:::sagemaker:{name}"] = perform
     stepfunctions._AWS_SDK_SERVICE_MAP["sagemaker"] = {"target_prefix": "SageMaker", "protocol": "json"}
@@ -231,7 +198,7 @@ def _install_state_machine_integrations(sagemaker: SageMaker) -> None:
     stepfunctions._fail_execution = fail_running_execution
 
 
-# -- CloudFormation -------------------------------------------------------------------------------------------------
+# -- CloudFormation ------------------------------------------------------------------------------------------
 
 
 def _install_resource_types(sagemaker: SageMaker) -> None:
@@ -257,7 +224,7 @@ def _provisioner(handler: cloudformation.ResourceType) -> dict[str, Callable[...
     }
 
 
-# -- corrections ----------------------------------------------------------------------------------------------------
+# -- corrections ---------------------------------------------------------------------------------------------
 
 
 def _install_corrections() -> None:
@@ -266,7 +233,11 @@ def _install_corrections() -> None:
     _name_function_errors()
     _limit_workers()
     _fail_silent_custom_resources()
+    _leave_deleted_log_groups()
+    _end_workers_of_deleted_functions()
     _tag_and_keep_buckets()
+    # Signing, which needs a package more, is not among what the product asks of KMS.
+    logging.getLogger("kms").setLevel(logging.ERROR)
 
 
 def _import_as_lambda_does() -> None:
@@ -338,8 +309,8 @@ def _name_function_errors() -> None:
 def _limit_workers() -> None:
     """Let requests beyond a few per function wait for a worker instead of starting one each.
 
-    MiniStack starts a process for every concurrent request, as Lambda does; on a laptop a burst of requests then
-    spends its time on starting interpreters.
+    MiniStack starts a process for every concurrent request, as Lambda does; on a laptop a burst of requests
+    then spends its time on starting interpreters.
     """
     lambda_runtime._LOCAL_MAX_WORKERS = max(4, 2 * (os.cpu_count() or 1))
     acquire = lambda_svc.acquire_worker
@@ -359,16 +330,16 @@ def _limit_workers() -> None:
 def _fail_silent_custom_resources() -> None:
     """Fail a custom resource at once when its function failed before it could answer.
 
-    MiniStack would wait for the answer until the resource's timeout, an hour by default. (So would AWS, after it has
-    invoked the function three times; waiting serves nobody here.)
+    MiniStack would wait for the answer until the resource's timeout, an hour by default. (So would AWS, after
+    it has invoked the function three times; waiting serves nobody here.)
     """
     execute = lambda_svc._execute_function_with_config_scope
 
     @functools.wraps(execute)
     def execute_and_answer(func: Any, event: Any) -> Any:
         result = execute(func, event)
-        # Only the function that CloudFormation itself calls: one behind it, such as the poll of CDK's Provider
-        # framework, gets the same event and may fail to be called again.
+        # Only the function that CloudFormation itself calls: one behind it, such as the poll of CDK's
+        # Provider framework, gets the same event and may fail to be called again.
         called = (func.get("config") or func).get("FunctionArn")
         properties = event.get("ResourceProperties", {}) if isinstance(event, dict) else {}
         if result.get("error") and properties.get("ServiceToken") == called:
@@ -382,11 +353,48 @@ def _fail_silent_custom_resources() -> None:
     lambda_svc._execute_function_with_config_scope = execute_and_answer
 
 
+def _leave_deleted_log_groups() -> None:
+    """Drop a function's last lines when the log group that it was told to use has been deleted.
+
+    A stack deletes the group while the function that answered for its custom resource still finishes.
+    MiniStack would create the group again; Lambda cannot, for want of `logs:CreateLogGroup` in the role.
+    """
+    emit = lambda_svc._emit_lambda_logs
+
+    @functools.wraps(emit)
+    def emit_to_existing_group(func: Any, *args: Any, **kwargs: Any) -> None:
+        config = func.get("config") or func
+        group = (config.get("LoggingConfig") or {}).get("LogGroup")
+        own = f"/aws/lambda/{config.get('FunctionName')}"
+        if group in (None, own) or group in cloudwatch_logs._log_groups:
+            emit(func, *args, **kwargs)
+
+    lambda_svc._emit_lambda_logs = emit_to_existing_group
+
+
+def _end_workers_of_deleted_functions() -> None:
+    """End the processes of a function that a stack deletes; MiniStack keeps them until it stops."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    delete = handlers["delete"]
+
+    def delete_with_workers(name: str, properties: Any) -> None:
+        delete(name, properties)
+        scope = _scope()
+        threading.Thread(
+            target=lambda_runtime.invalidate_worker,
+            args=(name,),
+            kwargs={"account": scope.account, "region": scope.region},
+            daemon=True,
+        ).start()
+
+    handlers["delete"] = delete_with_workers
+
+
 def _tag_and_keep_buckets() -> None:
     """Give a stack's buckets their tags, and refuse to delete one that is not empty.
 
-    MiniStack ignores the tags, so that CDK's auto-delete function, which looks for one, refuses its work; and it
-    deletes a bucket with all that is in it, where CloudFormation fails.
+    MiniStack ignores the tags, so that CDK's auto-delete function, which looks for one, refuses its work; and
+    it deletes a bucket with all that is in it, where CloudFormation fails.
     """
     handlers = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
     create, update = handlers["create"], handlers["update"]
@@ -417,64 +425,7 @@ def _tag_and_keep_buckets() -> None:
     provisioners._STACK_TAG_PROPERTY["AWS::S3::Bucket"] = ("Tags", "list")
 
 
-# -- serving --------------------------------------------------------------------------------------------------------
-
-
-def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM, then end every job, endpoint and function.
-
-    Raises:
-        LocalCloudError: the port is taken, or MiniStack has moved something.
-    """
-    _require_free_port(settings)
-    logging.getLogger("hypercorn.error").setLevel(logging.WARNING)
-    sagemaker = install(settings)
-    config = ServerConfig()
-    config.bind = [f"{settings.host}:{settings.port}"]
-    config.keep_alive_timeout = 75
-    config.graceful_timeout = 1
-    config.loglevel = "WARNING"
-
-    async def run() -> None:
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stopping.set)
-
-        async def stopped() -> None:
-            await stopping.wait()
-            _exit_soon(sagemaker)
-
-        await serve_asgi(app.app, config, shutdown_trigger=stopped)
-
-    asyncio.run(run())
-    _exit(sagemaker)
-
-
-def _exit_soon(sagemaker: SageMaker) -> None:
-    """Leave after at most `_STOP_TIMEOUT_SECONDS`, whatever still runs.
-
-    The interpreter would wait for threads that carry out state machines and functions, possibly for hours.
-    """
-    threading.Timer(_STOP_TIMEOUT_SECONDS, _exit, [sagemaker]).start()
-
-
-def _exit(sagemaker: SageMaker) -> None:
-    sagemaker.stop()
+def end_functions() -> None:
+    """End every process of a Lambda function."""
     with contextlib.suppress(Exception):
         lambda_runtime.reset()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
-
-
-def _require_free_port(settings: Settings) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise LocalCloudError(
-                f"{settings.host}:{settings.port} cannot be used ({error.strerror}): end the program that listens "
-                "there, or set GATEWAY_PORT to another port"
-            ) from error

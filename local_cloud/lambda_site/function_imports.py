@@ -85,15 +85,15 @@ class BundleFinder:
         distribution = _distribution_of(name)
         if spec is None or distribution is None:
             raise ImportError(
-                f"{name} is compiled for Lambda's platform and the local environment has none to put in its place",
+                f"{name} is compiled for Lambda's platform and the local environment has none in its place",
                 name=name,
             )
         bundled = _version(distribution, [str(root)])
         local = _version(distribution, self._local)
         if bundled is None or bundled != local:
             raise ImportError(
-                f"The bundle carries {distribution} {bundled or 'without its metadata'}, compiled for Lambda's "
-                f"platform, and the local environment has {local}: both must come from the same uv.lock",
+                f"The bundle carries {distribution} {bundled or 'without its metadata'}, compiled for "
+                f"Lambda's platform; the local environment has {local}: both must come from one uv.lock",
                 name=name,
             )
         return spec

@@ -1,7 +1,7 @@
 """The metrics that SageMaker reads from the log of the built-in Factorization Machines algorithm.
 
-Names as in https://docs.aws.amazon.com/sagemaker/latest/dg/fm-tuning.html and in the ``FinalMetricDataList`` of
-public training jobs; the log writes ``binary_f_1.000`` where the metric is called ``binary_f_beta``.
+Names as in https://docs.aws.amazon.com/sagemaker/latest/dg/fm-tuning.html and in the ``FinalMetricDataList``
+of public training jobs; the log writes ``binary_f_1.000`` where the metric is called ``binary_f_beta``.
 """
 
 import re

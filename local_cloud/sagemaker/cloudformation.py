@@ -9,6 +9,7 @@ import string
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from local_cloud.sagemaker import service_model
@@ -17,7 +18,7 @@ from local_cloud.sagemaker.scope import Scope, parse_arn
 from local_cloud.sagemaker.service import SageMaker
 
 Properties = Mapping[str, Any]
-Created = tuple[str, dict[str, Any]]
+Resource = tuple[str, dict[str, Any]]
 """Physical id, which is what ``Ref`` gives, and the attributes for ``Fn::GetAtt``."""
 
 _CREATE_TIMEOUT_SECONDS = 160 * 60
@@ -40,11 +41,13 @@ class ResourceType(ABC):
     name_property: ClassVar[str | None]
     create_only: ClassVar[Sequence[str]]
     """Properties whose change replaces the resource."""
+    attributes: ClassVar[Sequence[str]]
+    """What ``Fn::GetAtt`` gives: members of the description."""
 
     def __init__(self, sagemaker: SageMaker) -> None:
         self._sagemaker = sagemaker
 
-    def create(self, scope: Scope, logical_id: str, properties: Properties) -> Created:
+    def create(self, scope: Scope, logical_id: str, properties: Properties) -> Resource:
         """Create a resource and wait until it is usable.
 
         Raises:
@@ -54,19 +57,23 @@ class ResourceType(ABC):
         if self.name_property is not None and not parameters.get(self.name_property):
             parameters[self.name_property] = _generated_name(logical_id)
         answer = self._call(scope, f"Create{self.api_name}", parameters)
-        arn = str(next(value for name, value in answer.items() if name.endswith("Arn")))
-        self._stabilise(scope, arn)
-        return arn, self._attributes(scope, arn)
+        return self._resource(
+            scope, str(next(value for name, value in answer.items() if name.endswith("Arn")))
+        )
 
-    def update(self, scope: Scope, arn: str, old: Properties, new: Properties) -> Created:
+    def update(self, scope: Scope, arn: str, old: Properties, new: Properties) -> Resource:
         """Change a resource in place.
 
         Raises:
             HandlerError: it could not be changed.
         """
-        self._change(scope, arn, new)
-        self._retag(scope, arn, old.get("Tags") or [], new.get("Tags") or [])
-        return arn, self._attributes(scope, arn)
+        old_tags, new_tags = old.get("Tags") or [], new.get("Tags") or []
+        gone = {tag["Key"] for tag in old_tags} - {tag["Key"] for tag in new_tags}
+        if gone:
+            self._call(scope, "DeleteTags", {"ResourceArn": arn, "TagKeys": sorted(gone)})
+        if new_tags and new_tags != old_tags:
+            self._call(scope, "AddTags", {"ResourceArn": arn, "Tags": new_tags})
+        return self._resource(scope, arn)
 
     def delete(self, scope: Scope, arn: str) -> None:
         """Delete a resource; one that is gone already is fine.
@@ -79,40 +86,25 @@ class ResourceType(ABC):
         except SageMakerError as error:
             if "not exist" in error.message or "Could not find" in error.message:
                 return
-            raise HandlerError(_handler_message(error.message, self.api_name)) from error
+            raise HandlerError(_handler_message(error.message)) from error
 
     @abstractmethod
     def _identity(self, arn: str) -> dict[str, str]:
         """Return the parameters that name the resource to Describe and Delete."""
 
-    @abstractmethod
-    def _attributes(self, scope: Scope, arn: str) -> dict[str, Any]:
-        """Return what ``Fn::GetAtt`` gives."""
-
-    def _change(self, scope: Scope, arn: str, new: Properties) -> None:
-        """Apply changed properties other than tags."""
-
-    def _stabilise(self, scope: Scope, arn: str) -> None:
-        """Wait until a created resource is usable."""
+    def _resource(self, scope: Scope, arn: str) -> Resource:
+        description = self._call(scope, f"Describe{self.api_name}", self._identity(arn))
+        known = {name: description[name] for name in self.attributes if name in description}
+        return arn, {
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in known.items()
+        }
 
     def _call(self, scope: Scope, operation: str, parameters: Properties) -> dict[str, Any]:
         shape = service_model.input_shape(operation)
         try:
             return self._sagemaker.call(operation, service_model.coerce(parameters, shape), scope)
         except SageMakerError as error:
-            raise HandlerError(_handler_message(error.message, self.api_name)) from error
-
-    def _describe(self, scope: Scope, arn: str) -> dict[str, Any]:
-        return self._call(scope, f"Describe{self.api_name}", self._identity(arn))
-
-    def _retag(
-        self, scope: Scope, arn: str, old: Sequence[Mapping[str, str]], new: Sequence[Mapping[str, str]]
-    ) -> None:
-        gone = {tag["Key"] for tag in old} - {tag["Key"] for tag in new}
-        if gone:
-            self._call(scope, "DeleteTags", {"ResourceArn": arn, "TagKeys": sorted(gone)})
-        if new and new != old:
-            self._call(scope, "AddTags", {"ResourceArn": arn, "Tags": list(new)})
+            raise HandlerError(_handler_message(error.message)) from error
 
 
 class Model(ResourceType):
@@ -130,12 +122,10 @@ class Model(ResourceType):
         "PrimaryContainer",
         "VpcConfig",
     )
+    attributes = ("ModelArn", "ModelName")
 
     def _identity(self, arn: str) -> dict[str, str]:
         return {"ModelName": _name(arn)}
-
-    def _attributes(self, scope: Scope, arn: str) -> dict[str, Any]:
-        return {"ModelArn": arn, "ModelName": _name(arn), "Id": arn}
 
 
 class EndpointConfig(ResourceType):
@@ -157,12 +147,10 @@ class EndpointConfig(ResourceType):
         "ShadowProductionVariants",
         "VpcConfig",
     )
+    attributes = ("EndpointConfigArn", "EndpointConfigName")
 
     def _identity(self, arn: str) -> dict[str, str]:
         return {"EndpointConfigName": _name(arn)}
-
-    def _attributes(self, scope: Scope, arn: str) -> dict[str, Any]:
-        return {"EndpointConfigArn": arn, "EndpointConfigName": _name(arn), "Id": arn}
 
 
 class Endpoint(ResourceType):
@@ -172,6 +160,7 @@ class Endpoint(ResourceType):
     api_name = "Endpoint"
     name_property = "EndpointName"
     create_only = ("EndpointName",)
+    attributes = ("EndpointArn", "EndpointName")
 
     _UPDATE_ONLY = (
         "RetainAllVariantProperties",
@@ -179,37 +168,34 @@ class Endpoint(ResourceType):
         "RetainDeploymentConfig",
     )
 
-    def create(self, scope: Scope, logical_id: str, properties: Properties) -> Created:
+    def create(self, scope: Scope, logical_id: str, properties: Properties) -> Resource:
         """Create an endpoint and wait until it is in service."""
         own = {key: value for key, value in properties.items() if key not in self._UPDATE_ONLY}
-        return super().create(scope, logical_id, own)
-
-    def _stabilise(self, scope: Scope, arn: str) -> None:
+        arn, attributes = super().create(scope, logical_id, own)
         endpoint = self._sagemaker.endpoints.get(scope, _name(arn))
         status = endpoint.wait(_CREATE_TIMEOUT_SECONDS)
         if status != "InService":
             reason = endpoint.describe().get("FailureReason")
-            # CloudFormation does not record a resource whose creation failed, so nothing else would delete it.
+            # CloudFormation does not record a resource whose creation failed: nothing else would delete it.
             self.delete(scope, arn)
             raise HandlerError(_not_stabilised(arn, status, reason))
+        return arn, attributes
 
-    def _change(self, scope: Scope, arn: str, new: Properties) -> None:
+    def update(self, scope: Scope, arn: str, old: Properties, new: Properties) -> Resource:
+        """Change an endpoint's configuration or tags; wait until the new configuration serves."""
+        if _without_tags(old) != _without_tags(new):
+            self._deploy(scope, arn, new)
+        return super().update(scope, arn, old, new)
+
+    def _deploy(self, scope: Scope, arn: str, properties: Properties) -> None:
         endpoint = self._sagemaker.endpoints.get(scope, _name(arn))
-        wanted = str(new["EndpointConfigName"])
         keys = ("EndpointConfigName", "DeploymentConfig", *self._UPDATE_ONLY)
-        parameters = {key: new[key] for key in keys if key in new}
+        parameters = {key: properties[key] for key in keys if key in properties}
         self._call(scope, "UpdateEndpoint", {"EndpointName": endpoint.name, **parameters})
         status = endpoint.wait(_UPDATE_TIMEOUT_SECONDS)
         description = endpoint.describe()
-        if status != "InService" or description["EndpointConfigName"] != wanted:
+        if status != "InService" or description["EndpointConfigName"] != properties["EndpointConfigName"]:
             raise HandlerError(_not_stabilised(arn, status, description.get("FailureReason")))
-
-    def update(self, scope: Scope, arn: str, old: Properties, new: Properties) -> Created:
-        """Change an endpoint's configuration or tags; wait until the new configuration serves."""
-        if _without_tags(old) == _without_tags(new):
-            self._retag(scope, arn, old.get("Tags") or [], new.get("Tags") or [])
-            return arn, self._attributes(scope, arn)
-        return super().update(scope, arn, old, new)
 
     def delete(self, scope: Scope, arn: str) -> None:
         """Delete an endpoint and wait until its containers have ended."""
@@ -223,9 +209,6 @@ class Endpoint(ResourceType):
     def _identity(self, arn: str) -> dict[str, str]:
         return {"EndpointName": _name(arn)}
 
-    def _attributes(self, scope: Scope, arn: str) -> dict[str, Any]:
-        return {"EndpointArn": arn, "EndpointName": _name(arn), "Id": arn}
-
 
 class ModelPackageGroup(ResourceType):
     """AWS::SageMaker::ModelPackageGroup."""
@@ -234,23 +217,16 @@ class ModelPackageGroup(ResourceType):
     api_name = "ModelPackageGroup"
     name_property = "ModelPackageGroupName"
     create_only = ("ModelPackageGroupName", "ModelPackageGroupDescription")
+    attributes = ("ModelPackageGroupArn", "ModelPackageGroupStatus", "CreationTime")
 
-    def create(self, scope: Scope, logical_id: str, properties: Properties) -> Created:
+    def create(self, scope: Scope, logical_id: str, properties: Properties) -> Resource:
         """Create a group."""
-        # A resource policy only matters to other accounts.
+        # A resource policy only matters to other accounts, and it is not part of the creation's request.
         own = {key: value for key, value in properties.items() if key != "ModelPackageGroupPolicy"}
         return super().create(scope, logical_id, own)
 
     def _identity(self, arn: str) -> dict[str, str]:
         return {"ModelPackageGroupName": _name(arn)}
-
-    def _attributes(self, scope: Scope, arn: str) -> dict[str, Any]:
-        group = self._describe(scope, arn)
-        return {
-            "ModelPackageGroupArn": arn,
-            "ModelPackageGroupStatus": group["ModelPackageGroupStatus"],
-            "CreationTime": group["CreationTime"].isoformat(),
-        }
 
 
 class ModelPackage(ResourceType):
@@ -274,24 +250,23 @@ class ModelPackage(ResourceType):
         "Task",
         "ValidationSpecification",
     )
+    attributes = (
+        "ModelPackageArn",
+        "ModelPackageName",
+        "ModelPackageStatus",
+        "ModelPackageVersion",
+        "CreationTime",
+    )
 
-    def _change(self, scope: Scope, arn: str, new: Properties) -> None:
+    def update(self, scope: Scope, arn: str, old: Properties, new: Properties) -> Resource:
+        """Change a package's approval, its metadata or its tags."""
         keys = ("ModelApprovalStatus", "ApprovalDescription", "CustomerMetadataProperties", "SourceUri")
         changes = {key: new[key] for key in keys if key in new}
         self._call(scope, "UpdateModelPackage", {"ModelPackageArn": arn, **changes})
+        return super().update(scope, arn, old, new)
 
     def _identity(self, arn: str) -> dict[str, str]:
         return {"ModelPackageName": arn}
-
-    def _attributes(self, scope: Scope, arn: str) -> dict[str, Any]:
-        package = self._describe(scope, arn)
-        return {
-            "ModelPackageArn": arn,
-            "ModelPackageName": _name(arn),
-            "ModelPackageStatus": package["ModelPackageStatus"],
-            "ModelPackageVersion": package.get("ModelPackageVersion"),
-            "CreationTime": package["CreationTime"].isoformat(),
-        }
 
 
 TYPES: tuple[type[ResourceType], ...] = (Model, EndpointConfig, Endpoint, ModelPackageGroup, ModelPackage)
@@ -312,13 +287,13 @@ def _without_tags(properties: Properties) -> dict[str, Any]:
     return {key: value for key, value in properties.items() if key != "Tags"}
 
 
-def _handler_message(message: str, api_name: str) -> str:
-    return f'Resource handler returned message: "{message} (Service: SageMaker, operation on {api_name})"'
+def _handler_message(message: str) -> str:
+    return f'Resource handler returned message: "{message} (Service: SageMaker)"'
 
 
 def _not_stabilised(arn: str, status: str, reason: str | None) -> str:
     because = f": {reason}" if reason else ""
     return (
-        f"Resource handler returned message: \"Resource of type 'AWS::SageMaker::Endpoint' with identifier '{arn}' "
-        f'did not stabilize (status {status}){because}"'
+        "Resource handler returned message: \"Resource of type 'AWS::SageMaker::Endpoint' with identifier "
+        f"'{arn}' did not stabilize (status {status}){because}\""
     )

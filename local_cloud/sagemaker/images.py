@@ -1,8 +1,8 @@
-"""The container images that the local cloud can run: the built-in Factorization Machines algorithm, per region.
+"""The container images that the local cloud can run: Factorization Machines, per region.
 
 Registry accounts as AWS publishes them in "Docker Registry Paths and Example Code"
-(https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/sagemaker-algo-docker-registry-paths.html) and in the
-SageMaker SDK's ``image_uri_config/factorization-machines.json``.
+(https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/sagemaker-algo-docker-registry-paths.html) and in
+the SageMaker SDK's ``image_uri_config/factorization-machines.json``.
 """
 
 import re

@@ -182,5 +182,6 @@ def _require_servable(variant: Mapping[str, Any]) -> None:
         variant.get("InstanceType") and variant.get("InitialInstanceCount")
     ):
         raise validation(
-            f"Production variant {name}: InstanceType and InitialInstanceCount, or ServerlessConfig, is required"
+            f"Production variant {name}: InstanceType with InitialInstanceCount, or ServerlessConfig, "
+            "is required"
         )

@@ -66,9 +66,9 @@ def objects(s3: Any, source: Mapping[str, Any], *, role: str | None, region: str
     if not found:
         bucket = parse_uri(uri)[0]
         raise validation(
-            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
-            f"exists in the selected region ({region}), that objects exist under that S3 prefix, and that the role "
-            f'"{role}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the '
+            f"bucket exists in the selected region ({region}), that objects exist under that S3 prefix, and "
+            f'that the role "{role}" has "s3:ListBucket" permissions on bucket "{bucket}".'
         )
     return found
 

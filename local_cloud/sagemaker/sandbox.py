@@ -1,9 +1,9 @@
 """Inside a container process: run the algorithm, and end with the local cloud.
 
-``python -m local_cloud.sagemaker.sandbox MODULE ARGUMENT...`` runs MODULE as ``python -m MODULE ARGUMENT...`` would.
-Standard input is the lifeline: the control plane holds its other end open as long as it lives, and the operating
-system closes it whichever way the control plane ends. (Linux's parent-death signal would also fire when only the
-*thread* that started the container ends, and other systems have none.)
+``python -m local_cloud.sagemaker.sandbox MODULE ARGUMENT...`` runs MODULE as ``python -m MODULE ARGUMENT...``
+would. Standard input is the lifeline: the control plane holds its other end open as long as it lives, and the
+operating system closes it whichever way the control plane ends. (Linux's parent-death signal would also fire
+when only the *thread* that started the container ends, and other systems have none.)
 """
 
 import os

@@ -121,10 +121,6 @@ class SageMaker:
             return self._invoke(unquote(invocation[1]), headers, body, scope)
         try:
             operation = headers.get("x-amz-target", "").rpartition(".")[2]
-            if not operation:
-                raise SageMakerError(
-                    "UnknownOperationException", f"SageMaker has no operation at {method} {path}"
-                )
             answer = self.call(operation, _parameters(body), scope)
         except SageMakerError as error:
             return _failure(error, message_member="message", content_type=_CONTENT_TYPE)

@@ -1,7 +1,7 @@
 """What a SageMaker request and response may look like, taken from botocore's service model.
 
-Types, required and unknown members are checked by botocore's own validator. Enumerations, patterns and upper bounds,
-which SDKs leave to the service, are checked here with the wording that AWS's services use for them.
+Types, required and unknown members are checked by botocore's own validator. Enumerations, patterns and upper
+bounds, which SDKs leave to the service, are checked here with the wording that AWS's services use for them.
 """
 
 import functools
@@ -133,7 +133,7 @@ def encode(answer: Mapping[str, Any]) -> bytes:
 
 
 def encode_milliseconds(answer: Mapping[str, Any]) -> str:
-    """Return an answer as Step Functions and EventBridge carry it: timestamps in milliseconds since the epoch."""
+    """Return an answer as Step Functions and EventBridge carry it: timestamps in milliseconds."""
     return json.dumps(answer, default=lambda value: round(_seconds(value) * 1000))
 
 
@@ -147,7 +147,7 @@ def with_times(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the request with its timestamps, which the JSON protocol carries as numbers, as ``datetime``."""
     members = input_shape(operation).members
     return {
-        name: parse_timestamp(value)
+        name: parse_timestamp(value)  # type: ignore[arg-type]
         if name in members and members[name].type_name == "timestamp" and isinstance(value, (int, float, str))
         else value
         for name, value in parameters.items()
@@ -155,9 +155,10 @@ def with_times(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def coerce(value: Any, shape: Any) -> Any:
-    """Return `value` with the scalar types of `shape`: CloudFormation accepts ``"1"`` and ``"true"`` for 1 and true.
+    """Return `value` with the scalar types of `shape`.
 
-    What cannot be converted is returned as it is, for `validate` to report.
+    CloudFormation accepts ``"1"`` and ``"true"`` for 1 and true. What cannot be converted is returned as it
+    is, for `validate` to report.
     """
     if isinstance(value, Mapping) and shape.type_name == "structure":
         return {key: coerce(item, shape.members[key]) if key in shape.members else item

@@ -84,7 +84,8 @@ class ModelServer:
         Raises:
             OSError: the container cannot be reached or does not answer within `timeout` seconds.
         """
-        # One connection per calling thread is kept open: a handshake per request would dominate small requests.
+        # One connection per calling thread is kept open: a handshake per request would dominate small
+        # requests.
         connection = getattr(self._connections, "connection", None)
         fresh = connection is None
         if connection is None:

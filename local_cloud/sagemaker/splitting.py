@@ -1,8 +1,9 @@
 """Cutting a transform job's input into requests, and putting its answers together.
 
 SplitType, BatchStrategy and AssembleWith as in
-https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform.html; RecordIO framing as in dmlc-core's ``recordio.h``:
-a little-endian magic, a word with 3 bits of continuation flag and 29 bits of length, the payload, padding to 4 bytes.
+https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform.html; RecordIO framing as in dmlc-core's
+``recordio.h``: a little-endian magic, a word with 3 bits of continuation flag and 29 bits of length, the
+payload, padding to 4 bytes.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """SageMaker's optimised integrations with Step Functions.
 
-``arn:aws:states:::sagemaker:<operation>`` answers like the API; ``….sync`` waits for the job and answers with its
-description, or fails the task with the description as cause
+``arn:aws:states:::sagemaker:<operation>`` answers like the API; ``….sync`` waits for the job and answers with
+its description, or fails the task with the description as cause
 (https://docs.aws.amazon.com/step-functions/latest/dg/connect-sagemaker.html).
 """
 
@@ -75,18 +75,23 @@ def perform(
     """
     name, _, pattern = resource.rpartition(":")[2].partition(".")
     operation = name[0].upper() + name[1:]
+    if abandoned():
+        # A retry, after the execution was stopped: nothing may be started any more.
+        raise TaskError("States.TaskFailed", "The execution was stopped")
     try:
         answer = sagemaker.call(operation, parameters, scope)
     except SageMakerError as error:
         raise TaskError(f"SageMaker.{exception_name(error.code)}", _cause(error)) from error
     if pattern != "sync":
         return {**answer, **sdk_metadata(service_model.encode(answer))}
-    jobs = {"CreateTrainingJob": sagemaker.training_jobs, "CreateTransformJob": sagemaker.transform_jobs}
-    if operation not in jobs:
+    job: _Job
+    if operation == "CreateTrainingJob":
+        job = sagemaker.training_jobs.get(scope, parameters["TrainingJobName"])
+    elif operation == "CreateTransformJob":
+        job = sagemaker.transform_jobs.get(scope, parameters["TransformJobName"])
+    else:
         raise TaskError("States.Runtime", f"{resource} is not an integration of Step Functions")
-    kind = operation.removeprefix("Create")
-    job = jobs[operation].get(scope, parameters[f"{kind}Name"])
-    return _finish(job, kind, abandoned)
+    return _finish(job, operation.removeprefix("Create"), abandoned)
 
 
 def _finish(job: _Job, kind: str, abandoned: Callable[[], bool]) -> dict[str, Any]:
@@ -110,8 +115,8 @@ def exception_name(code: str, unmodelled: str = "AmazonSageMakerException") -> s
 
     Args:
         code: on the wire.
-        unmodelled: the class for codes that the service model does not list: ``AmazonSageMakerException`` of the
-            SDK's first version in optimised integrations, ``SageMakerException`` of its second in ``aws-sdk:`` ones.
+        unmodelled: the class for codes that the service model does not list: that of the SDK's first version
+            in optimised integrations, ``SageMakerException`` of its second in ``aws-sdk:`` ones.
     """
     if code not in _MODELLED:
         return unmodelled

@@ -344,7 +344,7 @@ class TrainingJobs:
             source = channel["DataSource"].get("S3DataSource")
             if mode == "Pipe" or source is None:
                 raise validation(
-                    f"Channel {channel['ChannelName']}: the local cloud reads S3 in File or FastFile mode only"
+                    f"Channel {channel['ChannelName']}: the local cloud reads S3, in File or FastFile mode"
                 )
             s3_data.objects(s3, source, role=parameters["RoleArn"], region=scope.region)
 

@@ -187,7 +187,7 @@ def test_sdk_integration_names_its_errors_as_on_aws(world: World) -> None:  # no
 def template(world: World, group: str) -> dict[str, Any]:  # noqa: F811
     variant = {
         "VariantName": "AllTraffic",
-        "ModelName": {"Fn::GetAtt": ["Model", "ModelName"]},
+        "ModelName": {"Fn::GetAtt": ["StackModel", "ModelName"]},
         "InitialInstanceCount": "1",
         "InstanceType": "ml.m5.large",
         "InitialVariantWeight": 1,
@@ -201,7 +201,7 @@ def template(world: World, group: str) -> dict[str, Any]:  # noqa: F811
                 "Type": "AWS::SageMaker::ModelPackageGroup",
                 "Properties": {"ModelPackageGroupName": f"{group}-owned"},
             },
-            "Model": {
+            "StackModel": {
                 "Type": "AWS::SageMaker::Model",
                 "Properties": {
                     "ExecutionRoleArn": world.role,
@@ -209,7 +209,7 @@ def template(world: World, group: str) -> dict[str, Any]:  # noqa: F811
                     "Tags": [{"Key": "own", "Value": "tag"}],
                 },
             },
-            "Config": {
+            "StackConfig": {
                 "Type": "AWS::SageMaker::EndpointConfig",
                 "Properties": {"ProductionVariants": [variant]},
             },
@@ -217,14 +217,14 @@ def template(world: World, group: str) -> dict[str, Any]:  # noqa: F811
                 "Type": "AWS::SageMaker::Endpoint",
                 "Properties": {
                     "EndpointName": f"{group}-endpoint",
-                    "EndpointConfigName": {"Fn::GetAtt": ["Config", "EndpointConfigName"]},
+                    "EndpointConfigName": {"Fn::GetAtt": ["StackConfig", "EndpointConfigName"]},
                     "RetainAllVariantProperties": True,
                 },
             },
         },
         "Outputs": {
-            "ModelRef": {"Value": {"Ref": "Model"}},
-            "ConfigRef": {"Value": {"Ref": "Config"}},
+            "ModelRef": {"Value": {"Ref": "StackModel"}},
+            "ConfigRef": {"Value": {"Ref": "StackConfig"}},
             "EndpointRef": {"Value": {"Ref": "Endpoint"}},
             "EndpointName": {"Value": {"Fn::GetAtt": ["Endpoint", "EndpointName"]}},
             "GroupArn": {"Value": {"Fn::GetAtt": ["Group", "ModelPackageGroupArn"]}},
@@ -285,8 +285,8 @@ def test_stack_creates_releases_rolls_back_and_deletes(world: World) -> None:  #
     endpoint = f"{group}-endpoint"
     assert values["EndpointRef"] == f"{prefix}:endpoint/{endpoint}"
     assert values["EndpointName"] == endpoint
-    assert values["ModelRef"].startswith(f"{prefix}:model/Model-")
-    assert values["ConfigRef"].startswith(f"{prefix}:endpoint-config/Config-")
+    assert values["ModelRef"].startswith(f"{prefix}:model/StackModel-")
+    assert values["ConfigRef"].startswith(f"{prefix}:endpoint-config/StackConfig-")
     assert values["GroupArn"] == f"{prefix}:model-package-group/{group}-owned"
     tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=values["ModelRef"])["Tags"]}
     assert (tags["own"], tags["stack"]) == ("tag", "tag")
@@ -309,7 +309,7 @@ def test_stack_creates_releases_rolls_back_and_deletes(world: World) -> None:  #
     assert released["ModelRef"] != values["ModelRef"]
     assert released["ConfigRef"] != values["ConfigRef"]
     assert ask(world, endpoint)["tag"] == "two"
-    assert [each["ModelArn"] for each in sagemaker.list_models(NameContains="Model-")["Models"]] == [
+    assert [each["ModelArn"] for each in sagemaker.list_models(NameContains="StackModel-")["Models"]] == [
         released["ModelRef"]
     ]
 
@@ -325,15 +325,15 @@ def test_stack_creates_releases_rolls_back_and_deletes(world: World) -> None:  #
     assert "did not pass the ping health check" in reasons["Endpoint"]
     assert ask(world, endpoint)["tag"] == "two"
     assert outputs(stack) == released
-    assert len(sagemaker.list_endpoint_configs(NameContains="Config-")["EndpointConfigs"]) == 1
+    assert len(sagemaker.list_endpoint_configs(NameContains="StackConfig-")["EndpointConfigs"]) == 1
 
     pid = ask(world, endpoint)["pid"]
     cloudformation.delete_stack(StackName=stack_name)
     wait_for(lambda: gone(world, stack["StackId"]))
     with pytest.raises(ClientError, match="Could not find endpoint"):
         sagemaker.describe_endpoint(EndpointName=endpoint)
-    assert sagemaker.list_models(NameContains="Model-")["Models"] == []
-    assert sagemaker.list_endpoint_configs(NameContains="Config-")["EndpointConfigs"] == []
+    assert sagemaker.list_models(NameContains="StackModel-")["Models"] == []
+    assert sagemaker.list_endpoint_configs(NameContains="StackConfig-")["EndpointConfigs"] == []
     assert pid > 0
 
 
@@ -364,14 +364,14 @@ def test_failed_creation_gives_the_reason_and_leaves_nothing(world: World) -> No
     assert "did not stabilize (status Failed)" in reason
     assert "did not pass the ping health check" in reason
     assert world.sagemaker.list_endpoints(NameContains=group)["Endpoints"] == []
-    assert world.sagemaker.list_models(NameContains="Model-")["Models"] == []
+    assert world.sagemaker.list_models(NameContains="StackModel-")["Models"] == []
 
 
 def test_unknown_property_is_refused(world: World) -> None:  # noqa: F811
     body = template(world, "x")
     del body["Parameters"], body["Outputs"]
     body["Resources"] = {
-        "Model": {
+        "StackModel": {
             "Type": "AWS::SageMaker::Model",
             "Properties": {"ExecutionRoleArn": world.role, "Imag": "x"},
         }
@@ -379,4 +379,6 @@ def test_unknown_property_is_refused(world: World) -> None:  # noqa: F811
     stack_name = f"stack-{uuid.uuid4().hex[:8]}"
     world.cloud.client("cloudformation").create_stack(StackName=stack_name, TemplateBody=json.dumps(body))
     settled(world, stack_name)
-    assert 'Unknown parameter in input: "Imag"' in reasons_of(world, stack_name, "CREATE_FAILED")["Model"]
+    assert (
+        'Unknown parameter in input: "Imag"' in reasons_of(world, stack_name, "CREATE_FAILED")["StackModel"]
+    )

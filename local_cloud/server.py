@@ -1,0 +1,68 @@
+"""Serve the local cloud until a signal, and leave nothing running."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+
+from hypercorn.asyncio import serve as serve_asgi
+from hypercorn.config import Config
+
+from local_cloud import emulator
+from local_cloud.sagemaker.service import SageMaker
+from local_cloud.settings import LocalCloudError, Settings
+
+_EXIT_TIMEOUT_SECONDS = 10.0
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM, then end every job, endpoint and function, and leave the process.
+
+    Raises:
+        LocalCloudError: the port is taken, or MiniStack has moved something.
+    """
+    _require_free_port(settings)
+    logging.getLogger("hypercorn.error").setLevel(logging.WARNING)
+    sagemaker = emulator.install(settings)
+    asyncio.run(_serve(settings, sagemaker))
+    _exit(sagemaker)
+
+
+async def _serve(settings: Settings, sagemaker: SageMaker) -> None:
+    config = Config()
+    config.bind = [f"{settings.host}:{settings.port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+
+    async def stopped() -> None:
+        await stopping.wait()
+        # The interpreter would wait, possibly for hours, for threads that carry out state machines.
+        threading.Timer(_EXIT_TIMEOUT_SECONDS, _exit, [sagemaker]).start()
+
+    await serve_asgi(emulator.application, config, shutdown_trigger=stopped)
+
+
+def _exit(sagemaker: SageMaker) -> None:
+    sagemaker.stop()
+    emulator.end_functions()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _require_free_port(settings: Settings) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise LocalCloudError(
+                f"{settings.host}:{settings.port} cannot be used ({error.strerror}): end the program that "
+                "listens there, or set GATEWAY_PORT to another port"
+            ) from error
