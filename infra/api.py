@@ -153,6 +153,8 @@ class RecommendationApi(Construct):
             cloud_watch_role=True,
             cloud_watch_role_removal_policy=RemovalPolicy.DESTROY,
         )
+        # The construct's own output of the URL; the stack has one with a name that people can type.
+        rest_api.node.try_remove_child("Endpoint")
         # API Gateway would make this log group by itself, without a retention, and leave it behind.
         execution_logs = log_group(
             self,

@@ -191,7 +191,10 @@ class Environment(Section):
     account: Annotated[
         str, Field(pattern=r"^[0-9]{12}$", description="an AWS account: a string of 12 digits")
     ]
-    region: Annotated[str, Choices(tuple(images.ACCOUNTS), "a region with the Factorization Machines image and SageMaker's registry")]
+    region: Annotated[
+        str,
+        Choices(tuple(images.ACCOUNTS), "a region that has all that is deployed"),
+    ]
     termination_protection: Flag
     model: ModelSettings = Table
     storage: StorageSettings = Table

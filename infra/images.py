@@ -37,8 +37,8 @@ ACCOUNTS: Final[dict[str, str]] = {
 """Region to the AWS account that publishes the image there.
 
 Source: `image_uri_config/factorization-machines.json` of the SageMaker Python SDK. Of its regions, those are
-left out where CloudFormation has no SageMaker endpoint or no model registry (ap-south-2, ap-southeast-4, cn-*,
-me-central-1, us-gov-east-1), and the isolated ones, whose registries have other host names.
+left out where CloudFormation has no SageMaker endpoint or no model registry (ap-south-2, ap-southeast-4,
+cn-*, me-central-1, us-gov-east-1), and the isolated ones, whose registries have other host names.
 """
 
 

@@ -31,26 +31,20 @@ class Assembly:
     @property
     def templates(self) -> dict[str, Template]:
         """Part ("storage", "training", "serving") to template."""
-        suffix = ".template.json"
-        return {
-            path.name.removeprefix(f"{self.settings.prefix}-").removesuffix(suffix): json.loads(path.read_text())
-            for path in sorted(self.folder.glob(f"*{suffix}"))
-        }
+        parts = ("storage", "training", "serving")
+        paths = {part: self.folder / f"{self.settings.prefix}-{part}.template.json" for part in parts}
+        return {part: json.loads(path.read_text()) for part, path in paths.items() if path.exists()}
 
-    def resources(self, kind: str = "") -> Iterator[tuple[str, Resource]]:
-        """`<part>/<logical id>` and definition of every resource whose type starts with `kind`."""
+    def resources(self, kind: str) -> Iterator[tuple[str, Resource]]:
+        """`<part>/<logical id>` and definition of all resources of `kind`; `AWS::S3::` is all of S3's."""
         for part, template in self.templates.items():
             for logical_id, resource in template["Resources"].items():
-                if resource["Type"].startswith(kind):
+                if resource["Type"] == kind or (kind.endswith("::") and resource["Type"].startswith(kind)):
                     yield f"{part}/{logical_id}", resource
 
     def the(self, kind: str, containing: str = "") -> Resource:
-        """The one resource of `kind` with `containing` in its logical id."""
-        (found,) = [
-            resource
-            for name, resource in self.resources(kind)
-            if resource["Type"] == kind and containing in name
-        ]
+        """The one resource of `kind` with `containing` in its name."""
+        (found,) = [resource for name, resource in self.resources(kind) if containing in name]
         return found
 
     def constructs(self) -> list[IConstruct]:

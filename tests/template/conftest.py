@@ -16,7 +16,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def assemblies(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Assembly]:
-    """Each variant, synthesized when it is first asked for. The synthesis raises if a check finds something."""
+    """Each variant, synthesized when it is first asked for; raises if a check finds something."""
 
     @cache
     def assembly(variant: str) -> Assembly:

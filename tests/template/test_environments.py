@@ -1,0 +1,216 @@
+"""What each kind of environment consists of, and the names that others rely on."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infra.environment import load_environment
+from infra.errors import ConfigurationError
+from tests.template.assembly import Assembly, changed, define, make_project
+
+PARAMETER = "/movie-recommender/dev/model-package"
+
+
+@pytest.mark.parametrize(
+    ("variant", "parts"),
+    [
+        ("dev", ["storage", "training", "serving"]),
+        ("staging", ["storage"]),
+        ("prod", ["storage"]),
+        ("prod with a promoted model", ["storage", "serving"]),
+    ],
+)
+def test_stacks(assemblies: Callable[[str], Assembly], variant: str, parts: list[str]) -> None:
+    assert list(assemblies(variant).templates) == parts
+
+
+def test_stacks_are_deployed_one_after_the_other(dev: Assembly) -> None:
+    artifacts = json.loads((dev.folder / "manifest.json").read_text())["artifacts"]
+
+    assert "movie-recommender-dev-storage" in artifacts["movie-recommender-dev-training"]["dependencies"]
+    assert "movie-recommender-dev-training" in artifacts["movie-recommender-dev-serving"]["dependencies"]
+
+
+@pytest.mark.parametrize(
+    ("part", "outputs"),
+    [
+        ("storage", {"RawBucketName", "PreparedBucketName", "ModelBucketName"}),
+        ("training", {"StateMachineArn"}),
+        ("serving", {"ApiUrl", "ApiKeyId", "EndpointName", "ModelPackageArn"}),
+    ],
+)
+def test_outputs(dev: Assembly, part: str, outputs: set[str]) -> None:
+    found = dev.templates[part]["Outputs"]
+
+    assert {name for name, output in found.items() if "Export" not in output} == outputs
+
+
+def test_registry_is_there_before_any_model(any_assembly: Assembly) -> None:
+    group = any_assembly.the("AWS::SageMaker::ModelPackageGroup")
+
+    assert group["Properties"]["ModelPackageGroupName"] == any_assembly.settings.prefix
+
+
+class TestEndpoint:
+    """Model, configuration and endpoint."""
+
+    def test_keeps_its_name_while_the_rest_can_be_replaced(self, dev: Assembly) -> None:
+        endpoint = dev.the("AWS::SageMaker::Endpoint")["Properties"]
+
+        assert endpoint["EndpointName"] == "movie-recommender-dev"
+        assert endpoint["RetainAllVariantProperties"] is True
+        assert "ModelName" not in dev.the("AWS::SageMaker::Model")["Properties"]
+        assert "EndpointConfigName" not in dev.the("AWS::SageMaker::EndpointConfig")["Properties"]
+
+    def test_serves_what_the_parameter_names(self, dev: Assembly) -> None:
+        container = dev.the("AWS::SageMaker::Model")["Properties"]["PrimaryContainer"]
+        parameter = dev.templates["serving"]["Parameters"][container["ModelPackageName"]["Ref"]]
+
+        assert parameter == {"Type": "AWS::SSM::Parameter::Value<String>", "Default": PARAMETER}
+
+    def test_serves_the_pin_of_a_promotion(self, prod: Assembly) -> None:
+        model = prod.the("AWS::SageMaker::Model")["Properties"]
+
+        assert model["PrimaryContainer"] == {"ModelPackageName": prod.settings.model.package_arn}
+        assert {"Key": "artifact-sha256", "Value": "5c" * 32} in model["Tags"]
+        assert "/model-package" not in json.dumps(prod.templates["serving"]["Parameters"])
+
+    def test_waits_for_its_roles_permissions_and_its_log_group(self, dev: Assembly) -> None:
+        model = dev.the("AWS::SageMaker::Model")
+        assert any("EndpointRoleDefaultPolicy" in name for name in model["DependsOn"])
+        group = dev.the("AWS::Logs::LogGroup", "EndpointLogs")
+        assert group["Properties"]["LogGroupName"] == "/aws/sagemaker/Endpoints/movie-recommender-dev"
+        assert any("EndpointLogs" in name for name in dev.the("AWS::SageMaker::Endpoint")["DependsOn"])
+
+    def test_has_one_variant_with_encrypted_volumes(self, dev: Assembly) -> None:
+        configuration = dev.the("AWS::SageMaker::EndpointConfig")["Properties"]
+
+        (variant,) = configuration["ProductionVariants"]
+        assert variant["VariantName"] == "AllTraffic"
+        assert variant["InstanceType"] == "ml.t2.medium"
+        assert configuration["KmsKeyId"]
+
+
+class TestFunctions:
+    """The bundled functions."""
+
+    @pytest.mark.parametrize(
+        ("containing", "handler", "variables"),
+        [
+            (
+                "training/PrepareData",
+                "prepare_data.handler.handler",
+                {
+                    "NAME_PREFIX": "movie-recommender-dev",
+                    "SPLIT": "ua",
+                    "SEED": "0",
+                    "LIKED_THRESHOLD": "4",
+                    "RANKING_USERS": "1000",
+                },
+            ),
+            (
+                "training/EvaluateModel",
+                "evaluate_model.handler.handler",
+                {
+                    "GATE_MIN_ACCURACY": "0.69",
+                    "GATE_MIN_AUC": "0.75",
+                    "GATE_MAX_CROSS_ENTROPY": "0.6",
+                },
+            ),
+            ("OnEvent2", "first_model.handler.on_event", {}),
+            ("FirstModelIsComplete", "first_model.handler.is_complete", {}),
+            ("ApiRecommend", "recommend.handler.handler", {"ENDPOINT_NAME": "movie-recommender-dev"}),
+        ],
+    )
+    def test_configuration(
+        self, dev: Assembly, containing: str, handler: str, variables: dict[str, str]
+    ) -> None:
+        (function,) = [
+            function["Properties"]
+            for _, function in dev.resources("AWS::Lambda::Function")
+            if function["Properties"]["Handler"] == handler
+        ]
+
+        assert function["Runtime"] == "python3.13"
+        assert function["Architectures"] == ["arm64"]
+        environment = function["Environment"]["Variables"]
+        assert environment.items() >= variables.items()
+        assert environment["POWERTOOLS_SERVICE_NAME"].startswith("movie-recommender-dev-")
+        assert environment["LOG_LEVEL"] == "INFO"
+
+
+class TestFirstModel:
+    """The custom resource that trains the first model."""
+
+    def test_is_told_what_its_function_reads(self, dev: Assembly) -> None:
+        from first_model.events import Properties
+
+        properties = dev.the("Custom::FirstModel")["Properties"]
+
+        assert {field.alias for field in Properties.model_fields.values()} <= properties.keys()
+        assert properties["RatingsKey"] == "ratings/ml-100k.zip"
+        assert properties["ModelPackageGroup"] == "movie-recommender-dev"
+        assert properties["ParameterName"] == PARAMETER
+
+    def test_starts_when_the_workflow_may_do_its_work(self, dev: Assembly) -> None:
+        after = " ".join(dev.the("Custom::FirstModel")["DependsOn"])
+
+        assert "WorkflowJobRoleDefaultPolicy" in after
+        assert "WorkflowRoleDefaultPolicy" in after
+        assert "WorkflowStateMachine" in after
+
+    def test_gives_up_before_cloudformation_does(self, dev: Assembly) -> None:
+        waiter = dev.the("AWS::StepFunctions::StateMachine", "waiter")
+        text = "".join(map(str, waiter["Properties"]["DefinitionString"]["Fn::Join"][1]))
+        interval = re.search(r'"IntervalSeconds":(\d+)', text)
+        attempts = re.search(r'"MaxAttempts":(\d+)', text)
+
+        assert interval is not None
+        assert attempts is not None
+        assert int(interval[1]) == 10
+        assert int(interval[1]) * int(attempts[1]) < 3600
+
+
+class TestTriggers:
+    """What starts the training."""
+
+    def test_new_ratings(self, dev: Assembly) -> None:
+        rule = dev.the("AWS::Events::Rule")
+
+        pattern = rule["Properties"]["EventPattern"]
+        assert pattern["source"] == ["aws.s3"]
+        assert pattern["detail-type"] == ["Object Created"]
+        assert pattern["detail"]["object"] == {"key": [{"prefix": "ratings/"}]}
+        (target,) = rule["Properties"]["Targets"]
+        template = re.sub("(<.*?>)", r'"\1"', target["InputTransformer"]["InputTemplate"])
+        assert json.loads(template) == {
+            "ratings": {"bucket": "<detail-bucket-name>", "key": "<detail-object-key>"}
+        }
+
+    def test_upload_of_the_first_ratings_starts_nothing(self, dev: Assembly) -> None:
+        assert any("FirstModel" in name for name in dev.the("AWS::Events::Rule")["DependsOn"])
+
+    def test_schedule(self, assemblies: Callable[[str], Assembly]) -> None:
+        scheduled = assemblies("dev that keeps its data, trains by schedule and waits for approval")
+
+        schedule = scheduled.the("AWS::Scheduler::Schedule")["Properties"]
+        assert schedule["ScheduleExpression"] == "cron(0 3 ? * MON *)"
+        assert schedule["Target"]["Input"] == "{}"
+        assert not list(scheduled.resources("AWS::Events::Rule"))
+
+
+class TestMissingFiles:
+    """What synthesis needs and does not find is told in a line that says how to get it."""
+
+    def test_bundle(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match=r"build/functions/prepare_data.*recommender build"):
+            define(load_environment("dev"), project=tmp_path, folder=tmp_path / "out")
+
+    def test_ratings(self, tmp_path: Path) -> None:
+        project = make_project(tmp_path)
+
+        with pytest.raises(ConfigurationError, match=r"training\.ratings.*gone\.zip.*recommender data"):
+            define(changed("dev", training={"ratings": "gone.zip"}), project=project, folder=tmp_path / "out")

@@ -1,0 +1,189 @@
+"""Who may do what: every statement of every role, in every environment."""
+
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import cfnlint
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_iam as iam
+
+from infra.permission import allow
+from tests.template.assembly import Assembly
+
+# These act on no resource that a policy can name, or AWS documents them with "*".
+WITHOUT_RESOURCE = {
+    "cloudwatch:PutMetricData": "narrowed by its namespace condition",
+    "ecr:GetAuthorizationToken": "a token of the account",
+    "logs:CreateLogDelivery": "Step Functions' logging",
+    "logs:DeleteLogDelivery": "Step Functions' logging",
+    "logs:DescribeLogGroups": "Step Functions' logging",
+    "logs:DescribeResourcePolicies": "Step Functions' logging",
+    "logs:GetLogDelivery": "Step Functions' logging",
+    "logs:ListLogDeliveries": "Step Functions' logging",
+    "logs:PutResourcePolicy": "Step Functions' logging",
+    "logs:UpdateLogDelivery": "Step Functions' logging",
+    "xray:GetSamplingRules": "tracing",
+    "xray:GetSamplingTargets": "tracing",
+    "xray:PutTelemetryRecords": "tracing",
+    "xray:PutTraceSegments": "tracing",
+}
+ACTIONS: dict[str, Any] = json.loads(
+    (Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs" / "Policies.json").read_text()
+)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _flat(value: Any) -> str:
+    """An ARN with its references in angle brackets."""
+    if isinstance(value, str):
+        return value
+    ((function, argument),) = value.items()
+    if function == "Fn::Join":
+        return str(argument[0]).join(_flat(part) for part in argument[1])
+    if function == "Fn::ImportValue":
+        return f"<{argument.split('FnGetAtt')[-1].removeprefix('ExportsOutput')}>"
+    return f"<{'.'.join(_listed(argument))}>"
+
+
+def _allowed(assembly: Assembly) -> Iterator[tuple[str, list[str], list[str], dict[str, Any]]]:
+    """Where, actions, resources and conditions of every statement that allows a role something."""
+    for name, resource in assembly.resources("AWS::IAM::"):
+        properties = resource["Properties"]
+        policies = [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
+        policies += [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        for policy in policies:
+            for statement in policy["Statement"]:
+                assert statement["Effect"] == "Allow"
+                assert "NotAction" not in statement
+                assert "NotResource" not in statement
+                yield (
+                    name,
+                    _listed(statement["Action"]),
+                    [_flat(resource) for resource in _listed(statement["Resource"])],
+                    statement.get("Condition", {}),
+                )
+
+
+def test_no_action_is_a_pattern(any_assembly: Assembly) -> None:
+    for name, actions, _, _ in _allowed(any_assembly):
+        assert not [action for action in actions if "*" in action], name
+
+
+def test_every_action_exists(any_assembly: Assembly) -> None:
+    for name, actions, _, _ in _allowed(any_assembly):
+        for action in actions:
+            service, _, operation = action.partition(":")
+            assert operation.lower() in ACTIONS[service]["Actions"], (name, action)
+
+
+def test_all_resources_only_where_none_can_be_named(any_assembly: Assembly) -> None:
+    for name, actions, resources, conditions in _allowed(any_assembly):
+        if "*" not in resources:
+            continue
+        assert set(actions) <= WITHOUT_RESOURCE.keys(), name
+        if "cloudwatch:PutMetricData" in actions:
+            assert conditions["StringLike"]["cloudwatch:namespace"], name
+
+
+def test_a_pattern_stays_within_the_environment(any_assembly: Assembly) -> None:
+    prefix = any_assembly.settings.prefix
+    own = (
+        "<*.Arn>:*",  # the versions of a function
+        "<*>/*",  # objects of a bucket
+        f"arn:*:sagemaker:*/{prefix}-*",
+        f"arn:*:sagemaker:*:model-package/{prefix}/*",
+        "arn:*:logs:*:log-group:/aws/sagemaker/*Jobs*",
+        "arn:*:logs:*:log-group:/aws/sagemaker/Endpoints*",
+        "arn:*:states:*:execution:<WorkflowStateMachine*.Name>:*",
+    )
+    for name, _, resources, _ in _allowed(any_assembly):
+        for resource in resources:
+            if "*" in resource and resource != "*":
+                assert any(fnmatch(resource, pattern) for pattern in own), (name, resource)
+
+
+def test_roles_are_passed_to_sagemaker_alone(dev: Assembly) -> None:
+    passing = [entry for entry in _allowed(dev) if "iam:PassRole" in entry[1]]
+
+    ((_, actions, resources, conditions),) = passing
+    assert actions == ["iam:PassRole"]
+    assert resources == ["<WorkflowJobRole1B7C45C9.Arn>"]
+    assert conditions == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+
+
+def test_sagemaker_assumes_roles_for_this_account_alone(dev: Assembly) -> None:
+    trusts = [
+        statement
+        for _, role in dev.resources("AWS::IAM::Role")
+        for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        if statement["Principal"] == {"Service": "sagemaker.amazonaws.com"}
+    ]
+
+    assert len(trusts) == 2
+    assert all(t["Condition"] == {"StringEquals": {"aws:SourceAccount": "111111111111"}} for t in trusts)
+
+
+def test_every_principal_is_an_aws_service(any_assembly: Assembly) -> None:
+    for name, role in any_assembly.resources("AWS::IAM::Role"):
+        for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+            assert list(statement["Principal"]) == ["Service"], name
+
+
+def test_the_only_managed_policy_is_the_one_for_api_gateways_logs(any_assembly: Assembly) -> None:
+    for name, role in any_assembly.resources("AWS::IAM::Role"):
+        managed = [_flat(policy) for policy in role["Properties"].get("ManagedPolicyArns", [])]
+        if "CloudWatchRole" in name:
+            assert [m.rpartition("/")[2] for m in managed] == ["AmazonAPIGatewayPushToCloudWatchLogs"]
+        else:
+            assert managed == [], name
+
+
+@pytest.mark.parametrize(
+    ("role", "actions", "resources"),
+    [
+        (
+            "ApiRecommendRole",
+            {"s3:GetObject"},
+            ["<Models*>/models/*/catalog.json", "*/histories.bin"],
+        ),
+        ("EndpointRole", {"s3:GetObject"}, ["<Models*>/models/*"]),
+        ("WorkflowJobRole", {"s3:GetObject"}, ["<Prepared*>/*"]),
+        ("WorkflowJobRole", {"s3:PutObject"}, ["<Prepared*>/scores/*"]),
+        ("FirstModelOnEventRole", {"s3:PutObject"}, ["<Raw*>/ratings/ml-100k.zip"]),
+        ("ApiRecommendRole", {"sagemaker:InvokeEndpoint"}, ["arn:*:endpoint/movie-recommender-dev"]),
+    ],
+)
+def test_data_is_open_to_who_needs_it(
+    dev: Assembly, role: str, actions: set[str], resources: list[str]
+) -> None:
+    found = [entry[2] for entry in _allowed(dev) if role in entry[0] and set(entry[1]) == actions]
+
+    assert any(
+        len(granted) == len(resources)
+        and all(fnmatch(arn, pattern) for arn, pattern in zip(granted, resources, strict=True))
+        for granted in found
+    ), found
+
+
+class TestAllow:
+    """`allow`, through which permissions are given."""
+
+    @pytest.fixture
+    def role(self) -> iam.Role:
+        service = iam.ServicePrincipal("lambda.amazonaws.com")
+        return iam.Role(Stack(App(), "Stack"), "Role", assumed_by=service)
+
+    def test_refuses_a_pattern_of_actions(self, role: iam.Role) -> None:
+        with pytest.raises(ValueError, match=r"s3:Get\*"):
+            allow(role, "s3:Get*", on="arn:aws:s3:::bucket/key")
+
+    def test_refuses_a_pattern_of_resources_without_a_reason(self, role: iam.Role) -> None:
+        with pytest.raises(ValueError, match="needs a reason"):
+            allow(role, "s3:GetObject", on="arn:aws:s3:::bucket/*")
