@@ -82,7 +82,7 @@ def encode(scores: Float32, *, binary: bool, content_type: str) -> bytes:
     else:
         texts = [f'{{"score": {value!r}}}' for value in values]
     if content_type == JSON_LINES:
-        return ("\n".join(texts) + "\n").encode()
+        return "\n".join([*texts, ""]).encode()
     return f'{{"predictions": [{", ".join(texts)}]}}'.encode()
 
 
