@@ -333,7 +333,7 @@ def test_training_ends_at_mxnets_parameters(mxnet_python: str, tmp_path: Path, n
     optimizer = Optimizer(model, settings)
     for _ in range(settings.epochs):
         optimizer.run(data, 0, -(-rows // size))
-    # Adam divides by a gradient's size, so the last bits of a tiny gradient grow; most differences are below 1e-6.
+    # Adam divides by a gradient's size, so that the last bits of a tiny gradient grow.
     np.testing.assert_allclose(model.bias, theirs["bias"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(model.linear, theirs["linear"].ravel(), rtol=0, atol=1e-4)
     np.testing.assert_allclose(model.factors, theirs["factors"], rtol=0, atol=1e-4)
