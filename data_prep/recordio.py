@@ -77,13 +77,13 @@ def encode_sparse(
         raise ValueError(f"keys run from {keys.min()} to {keys.max()}, columns from 0 to {shape - 1}")
     step = max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS * rows // max(1, elements)))
     for row in range(0, rows, step):
-        bounds = indptr[row : row + step + 1]
+        bounds = indptr[row : row + step + 1].astype(np.int64)
         first, end = int(bounds[0]), int(bounds[-1])
         yield _encode_chunk(
             None if labels is None else labels[row : row + step].astype("<f4", copy=False),
             bounds - first,
             keys[first:end],
-            values[first:end].astype("<f4", copy=False),
+            np.ascontiguousarray(values[first:end], dtype="<f4"),
             shape,
         )
 
@@ -158,9 +158,11 @@ def _varints(numbers: Integers) -> tuple[Bytes, Integers]:
 
 def _same_layout(counts: Integers, widths: Integers) -> list[Integers]:
     """The numbers of the rows, ascending, that share each (count, width)."""
-    layouts = counts * (int(widths.max()) + 1) + widths
+    layouts: NDArray[Any] = counts * (int(widths.max()) + 1) + widths
     layouts -= layouts.min()
     if layouts.max() < 1 << 16:
+        # numpy sorts numbers of 16 bits in linear time.
+        layouts = layouts.astype(np.uint16)
         found = np.flatnonzero(np.bincount(layouts))
         if len(found) <= _FEW_LAYOUTS:
             return [np.flatnonzero(layouts == layout) for layout in found]

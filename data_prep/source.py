@@ -25,7 +25,7 @@ _READ_ERRORS = (
     OverflowError,
 )
 _ZIP_SIGNATURE = b"PK"
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Source:
         return f"{self.location}/{file}"
 
     def blocks(self, file: str) -> Iterator[tuple[int, bytes]]:
-        r"""Yield (number of the first line, whole lines), about 4 MiB at a time.
+        r"""Yield (number of the first line, whole lines), about 1 MiB at a time.
 
         Every line ends in "\n", whatever the file has; blank lines that only end the file are left out.
         Raises DataError where the file cannot be read, or where its last line lacks an end: that is how a

@@ -171,6 +171,18 @@ def test_long_rows_are_encoded_in_small_chunks() -> None:
     assert len(decode_sparse(b"".join(chunks)).keys) == rows * elements
 
 
+def test_arrays_of_other_types_and_strides_are_encoded() -> None:
+    chunks = encode_sparse(
+        np.array([1, 0, 9, 9], np.float64)[:2],
+        np.array([0, 1, 3], np.int32),
+        np.array([7, 0, 200, 0, 3, 0], np.int32)[::2],
+        np.array([2, 0, 3, 0, 4, 0], ">f4")[::2],
+        300,
+    )
+    rows = [Row(1.0, [7], [2.0]), Row(0.0, [200, 3], [3.0, 4.0])]
+    assert b"".join(chunks) == _reference(rows, 300)
+
+
 def test_arrays_that_make_no_matrix_are_refused() -> None:
     one, keys, values = np.array([0, 1]), np.array([4]), np.ones(1, np.float32)
     labels = np.zeros(1, np.float32)

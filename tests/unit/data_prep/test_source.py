@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep import source as source_module
 from data_prep.errors import DataError
 from data_prep.source import Source, opened
 
@@ -47,8 +46,7 @@ def test_a_last_line_without_end_is_a_cut_download(content: bytes, line: int) ->
         _lines(content)
 
 
-def test_a_file_without_line_ends_is_refused_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_module, "_BLOCK_BYTES", 1 << 20)
+def test_a_file_without_line_ends_is_refused_early() -> None:
     with pytest.raises(DataError, match=r"no line of text ends within 1 MiB, found 'zzz"):
         _lines(b"z" * (5 << 20))
 

@@ -106,7 +106,7 @@ def test_settings_come_from_the_environment(s3: Any, archive: Any, monkeypatch: 
         ("cut", r"ml\.zip: the zip archive is damaged or cut short"),
         (
             "other",
-            r"ml\.zip: this is neither a folder nor a zip archive\. Give a folder or zip archive of MovieLens",
+            r"ml\.zip: this is neither a folder nor a zip archive\. Give a folder or zip archive of",
         ),
         ("missing", r"s3://raw/ratings/ml\.zip: there is no such object"),
     ],
