@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep import recordio
 from data_prep.arrays import Bytes, Integers
 from data_prep.errors import DataError
 from data_prep.protobuf import message, varint
-from data_prep.recordio import SparseRecords, decode_sparse, encode_sparse
+from data_prep.recordio import MAGIC, SparseRecords, decode_sparse, decoder, encode_sparse, encoder
 
 # Written by Amazon's own tools: user column 0, movie column 948 of 2,625, label 5.0.
 AMAZONS_RECORD = bytes.fromhex(
@@ -123,7 +122,8 @@ def test_any_matrix_is_written_as_the_reference_writes_it_and_read_back(
 ) -> None:
     rows, shape = matrix
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recordio, "_CHUNK_ROWS", chunk_rows)
+        patch.setattr(encoder, "CHUNK_ROWS", chunk_rows)
+        patch.setattr(decoder, "CHUNK_ROWS", chunk_rows)
         encoded = _encode(rows, shape)
         assert encoded == _reference(rows, shape)
         _check_decoded(decode_sparse(encoded), rows, shape)
@@ -248,7 +248,7 @@ def test_other_layouts_are_read(payload: bytes) -> None:
 
 
 def test_a_payload_may_hold_the_magic_number() -> None:
-    magic = np.frombuffer(struct.pack("<I", recordio.MAGIC), "<f4")[0]
+    magic = np.frombuffer(struct.pack("<I", MAGIC), "<f4")[0]
     rows = [Row(1.0, [1] * n, [float(magic)] * n) for n in (1, 2, 3, 4, 5, 6)]
     _check_decoded(decode_sparse(_encode(rows, 9)), rows, 9)
 
@@ -383,7 +383,7 @@ def test_damaged_data_never_raises_anything_else_and_both_readers_agree(
             np.zeros(n, int),
         )
 
-    monkeypatch.setattr(recordio, "_decode_plain", nothing_is_plain)
+    monkeypatch.setattr(decoder, "_decode_plain", nothing_is_plain)
     for mutant in mutants:
         assert fast[mutant] == _outcome(mutant)
     assert len({outcome for outcome in fast.values() if isinstance(outcome, str)}) > 20

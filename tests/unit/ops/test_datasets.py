@@ -47,7 +47,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
                 pass
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
         monkeypatch.setattr(datasets, "GROUPLENS_URL", f"http://127.0.0.1:{server.server_port}/ml-100k.zip")
         monkeypatch.setattr(datasets, "GROUPLENS_SHA256", hashlib.sha256(content).hexdigest())

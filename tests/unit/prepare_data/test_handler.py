@@ -149,7 +149,7 @@ def test_the_function_needs_no_more_than_its_bundle() -> None:
     """Its own dependencies and boto3, which Lambda's runtime has: nothing of the rest of the project."""
     code = (
         "import sys, prepare_data.handler\n"
-        "ours = {'infra', 'ops', 'local_cloud', 'evaluation', 'typer', 'rich', 'scipy', 'numba', 'sagemaker'}\n"
+        "ours = {'infra', 'ops', 'local_cloud', 'evaluation', 'typer', 'rich', 'scipy', 'numba'}\n"
         "print(sorted(ours & {name.partition('.')[0] for name in sys.modules}))\n"
     )
     run = subprocess.run(

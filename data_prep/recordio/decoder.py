@@ -1,231 +1,14 @@
-"""SageMaker's sparse tensors: protobuf records in RecordIO frames, written and read many rows at a time.
-
-The record is `aialgs.data.Record` (https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-training.html), the
-frame is dmlc-core's (https://github.com/dmlc/dmlc-core/blob/main/include/dmlc/recordio.h):
-
-    frame    magic ced7230a, length of the payload (both uint32, little-endian), payload, zeros up to 4 bytes
-    payload  features {"values": {float32_tensor {values, keys, shape}}}
-             label    {"values": {float32_tensor {values}}}
-
-What is written equals, byte for byte, what `write_spmatrix_to_sparse_tensor` of the SageMaker Python SDK v2
-writes for the same float32 matrix.
-"""
+"""Reads records as sparse rows, many at a time."""
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data_prep.arrays import Booleans, Bytes, Floats, Integers
 from data_prep.errors import DataError
-from data_prep.protobuf import WireError, message, parse_record, varint
-
-MAGIC = 0xCED7230A
-_HEADER_BYTES = 8
-# The three bits above the length tell a whole record (0) from a part of one.
-_LENGTH_BITS = 29
-
-# A chunk of ordinary rows stays in the processor's cache; a chunk of long ones stays small.
-_CHUNK_ROWS = 1 << 14
-_CHUNK_ELEMENTS = 1 << 18
-
-
-@dataclass(frozen=True)
-class SparseRecords:
-    """Rows of a sparse matrix, in CSR form, with their labels.
-
-    Row i has the columns `keys[indptr[i]:indptr[i + 1]]` and the values at the same places; `shape` is the
-    number of columns. `labels` is float32[n], NaN where a record that was read has none; `indptr`
-    int64[n + 1], `keys` int64[nnz], `values` float32[nnz].
-    """
-
-    labels: Floats
-    indptr: Integers
-    keys: Integers
-    values: Floats
-    shape: int
-
-    def __len__(self) -> int:
-        return len(self.indptr) - 1
-
-
-# -- writing ------------------------------------------------------------------------------------------
-
-# A layout that fewer rows share than this is cheaper to write row by row.
-_LEAST_GROUP = 8
-# Up to here a pass over the rows for each layout is quicker than sorting them.
-_FEW_LAYOUTS = 8
-
-
-def encode_sparse(
-    labels: Floats | None, indptr: Integers, keys: Integers, values: Floats, shape: int
-) -> Iterator[memoryview]:
-    """Encode the rows of a CSR matrix; yields the bytes of some thousand rows at a time.
-
-    The arguments are as in SparseRecords; a row may have any number of elements. Without `labels` the
-    records have none. Raises ValueError where the arrays do not make a matrix of `shape` columns.
-    """
-    rows, elements = len(indptr) - 1, len(keys)
-    if labels is not None and len(labels) != rows:
-        raise ValueError(f"there are {len(labels)} labels for {rows} rows")
-    if not (indptr[0] == 0 and indptr[-1] == elements == len(values)):
-        raise ValueError(f"indptr ends at {indptr[-1]}; there are {elements} keys and {len(values)} values")
-    if elements and not 0 <= keys.min() <= keys.max() < shape:
-        raise ValueError(f"keys run from {keys.min()} to {keys.max()}, columns from 0 to {shape - 1}")
-    step = max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS * rows // max(1, elements)))
-    for row in range(0, rows, step):
-        bounds = indptr[row : row + step + 1].astype(np.int64)
-        first, end = int(bounds[0]), int(bounds[-1])
-        yield _encode_chunk(
-            None if labels is None else labels[row : row + step].astype("<f4", copy=False),
-            bounds - first,
-            keys[first:end],
-            np.ascontiguousarray(values[first:end], dtype="<f4"),
-            shape,
-        )
-
-
-def _encode_chunk(
-    labels: Floats | None, indptr: Integers, keys: Integers, values: Floats, shape: int
-) -> memoryview:
-    """Rows with as many elements and as many bytes of keys share a layout, filled for all of them at once."""
-    key_bytes, key_offsets = _varints(keys)
-    bounds = key_offsets[indptr]
-    counts, widths = np.diff(indptr), np.diff(bounds)
-    sizes = np.empty(len(counts), dtype=np.int64)
-    blocks: list[tuple[Integers, NDArray[np.void]]] = []
-    for rows in _same_layout(counts, widths):
-        if len(rows) < _LEAST_GROUP:
-            for row in rows:
-                record = _record(
-                    values[indptr[row] : indptr[row + 1]].tobytes(),
-                    key_bytes[bounds[row] : bounds[row + 1]].tobytes(),
-                    shape,
-                    None if labels is None else labels[row].tobytes(),
-                )
-                blocks.append((row[None], np.frombuffer(record, dtype=f"V{len(record)}")))
-                sizes[row] = len(record)
-        else:
-            count, width = int(counts[rows[0]]), int(widths[rows[0]])
-            template, parts = _template(count, width, shape, labelled=labels is not None)
-            block = np.repeat(template, len(rows))
-            fields = block.view(parts)
-            if count:
-                fields["values"] = _windows(values, 4 * count, step=4)[indptr[rows]]
-                fields["keys"] = _windows(key_bytes, width, step=1)[bounds[rows]]
-            if labels is not None:
-                fields["label"] = labels[rows]
-            blocks.append((rows, block))
-            sizes[rows] = block.itemsize
-    ends = np.cumsum(sizes)
-    starts = ends - sizes
-    encoded = np.empty(ends[-1], dtype=np.uint8)
-    for rows, block in blocks:
-        _windows(encoded, block.itemsize, step=1)[starts[rows]] = block
-    return encoded.data
-
-
-def _windows(array: NDArray[Any], size: int, *, step: int) -> NDArray[np.void]:
-    """Every run of `size` bytes that begins at a multiple of `step`, not copied: one index moves a run."""
-    return np.ndarray(
-        ((array.nbytes - size) // step + 1,), dtype=f"V{size}", buffer=array.data, strides=(step,)
-    )
-
-
-def _varints(numbers: Integers) -> tuple[Bytes, Integers]:
-    """All numbers as varints end to end, and where each begins: uint8[bytes], int64[n + 1]."""
-    largest = int(numbers.max(initial=0))
-    # Half the bytes to move, for all but the largest ids.
-    dtype = np.uint32 if largest < 1 << 32 else np.uint64
-    rest: NDArray[Any] = numbers.astype(dtype)
-    widths = np.ones(len(rest), dtype=np.uint8)
-    for bits in range(7, largest.bit_length(), 7):
-        widths += rest >= 1 << bits
-    offsets = np.zeros(len(rest) + 1, dtype=np.int64)
-    np.cumsum(widths, out=offsets[1:])
-    encoded = np.empty(offsets[-1], dtype=np.uint8)
-    at = offsets[:-1]
-    while len(rest):
-        more = rest > 0x7F
-        encoded[at] = rest | more.view(np.uint8) << 7
-        longer = np.flatnonzero(more)
-        at, rest = at[longer] + 1, rest[longer] >> 7
-    return encoded, offsets
-
-
-def _same_layout(counts: Integers, widths: Integers) -> list[Integers]:
-    """The numbers of the rows, ascending, that share each (count, width)."""
-    layouts: NDArray[Any] = counts * (int(widths.max()) + 1) + widths
-    layouts -= layouts.min()
-    if layouts.max() < 1 << 16:
-        # numpy sorts numbers of 16 bits in linear time.
-        layouts = layouts.astype(np.uint16)
-        found = np.flatnonzero(np.bincount(layouts))
-        if len(found) <= _FEW_LAYOUTS:
-            return [np.flatnonzero(layouts == layout) for layout in found]
-    order = np.argsort(layouts, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(layouts[order])) + 1)
-
-
-def _template(
-    count: int, width: int, shape: int, *, labelled: bool
-) -> tuple[NDArray[np.void], np.dtype[Any]]:
-    """One record of zeros, as raw bytes, and its parts that differ from row to row."""
-    label = bytes(4) if labelled else None
-    record = _record(bytes(4 * count), bytes(width), shape, label)
-    (length,) = struct.unpack_from("<I", record, 4)
-    end = _HEADER_BYTES + length
-    keys_end = end - len(_label_field(label)) - len(_shape_field(shape))
-    values_end = keys_end - len(_field(2, bytes(width)))
-    parts = []
-    if count:
-        parts.append(("values", f"V{4 * count}", values_end - 4 * count))
-        parts.append(("keys", f"V{width}", keys_end - width))
-    if labelled:
-        parts.append(("label", "<f4", end - 4))
-    layout = np.dtype(
-        {
-            "names": [name for name, _, _ in parts],
-            "formats": [kind for _, kind, _ in parts],
-            "offsets": [at for _, _, at in parts],
-            "itemsize": len(record),
-        }
-    )
-    return np.frombuffer(record, dtype=f"V{len(record)}"), layout
-
-
-def _record(values: bytes, keys: bytes, shape: int, label: bytes | None) -> bytes:
-    """One framed record."""
-    tensor = _field(1, values) + _field(2, keys) + _shape_field(shape)
-    payload = message(1, _map_entry(tensor)) + _label_field(label)
-    if len(payload) >= 1 << _LENGTH_BITS:
-        raise ValueError(
-            f"a row takes {len(payload)} bytes; RecordIO frames hold less than {1 << _LENGTH_BITS}"
-        )
-    return struct.pack("<II", MAGIC, len(payload)) + payload + bytes(-len(payload) % 4)
-
-
-def _field(number: int, packed: bytes) -> bytes:
-    """A repeated field, which is left out when it is empty."""
-    return message(number, packed) if packed else b""
-
-
-def _shape_field(shape: int) -> bytes:
-    return message(3, varint(shape))
-
-
-def _label_field(label: bytes | None) -> bytes:
-    return b"" if label is None else message(2, _map_entry(message(1, label)))
-
-
-def _map_entry(tensor: bytes) -> bytes:
-    return message(1, b"values") + message(2, message(2, tensor))
-
-
-# -- reading ------------------------------------------------------------------------------------------
+from data_prep.protobuf import WireError, parse_record
+from data_prep.recordio.layout import CHUNK_ROWS, HEADER_BYTES, LENGTH_BITS, MAGIC, SparseRecords, windows
 
 # A varint of so many bytes still fits int64.
 _INT64_VARINT_BYTES = 9
@@ -242,8 +25,8 @@ def decode_sparse(data: bytes | bytearray | memoryview) -> SparseRecords:
     buffer = np.frombuffer(data, dtype=np.uint8)
     starts, lengths = _frames(buffer)
     chunks = [
-        _decode_chunk(buffer, starts[row : row + _CHUNK_ROWS], lengths[row : row + _CHUNK_ROWS], row)
-        for row in range(0, len(starts), _CHUNK_ROWS)
+        _decode_chunk(buffer, starts[row : row + CHUNK_ROWS], lengths[row : row + CHUNK_ROWS], row)
+        for row in range(0, len(starts), CHUNK_ROWS)
     ]
     if not chunks:
         nothing = np.empty(0, dtype=np.int64)
@@ -274,23 +57,23 @@ def _frames(buffer: Bytes) -> tuple[Integers, Integers]:
     if len(heads) and heads[-1] + 1 < len(words):
         lengths = words[heads + 1].astype(np.int64)
         following = heads + 2 + (lengths + 3 >> 2)
-        whole = lengths.max() < 1 << _LENGTH_BITS and len(buffer) % 4 == 0
+        whole = lengths.max() < 1 << LENGTH_BITS and len(buffer) % 4 == 0
         if whole and heads[0] == 0 and following[-1] == len(words) and (following[:-1] == heads[1:]).all():
-            return 4 * heads + _HEADER_BYTES, lengths
+            return 4 * heads + HEADER_BYTES, lengths
     # Something is broken, or a payload happens to hold the magic number: follow the frames one by one.
     found: list[tuple[int, int]] = []
     at = 0
     while at < len(buffer):
-        if at + _HEADER_BYTES > len(buffer):
+        if at + HEADER_BYTES > len(buffer):
             raise _broken(len(found), at, "the data ends within its frame's header")
         magic, length = struct.unpack_from("<II", buffer.data, at)
         if magic != MAGIC:
             raise _broken(
                 len(found), at, f"its frame begins with {magic:08x}, not with RecordIO's {MAGIC:08x}"
             )
-        if length >> _LENGTH_BITS:
+        if length >> LENGTH_BITS:
             raise _broken(len(found), at, "it is split into several frames, which is not supported")
-        at += _HEADER_BYTES
+        at += HEADER_BYTES
         if at + length > len(buffer):
             raise _broken(len(found), at, f"it is {length} bytes long, of which {len(buffer) - at} are there")
         found.append((at, length))
@@ -343,7 +126,7 @@ def _decode_plain(
 
     unlabelled = cursor.plain & (features_end == ends)
     cursor.expect(b"\x12\x12\x0a\x06values\x12\x08\x12\x06\x0a\x04")
-    labels = _windows(buffer, 4, step=1)[np.minimum(cursor.at, len(buffer) - 4)].view("<f4")
+    labels = windows(buffer, 4, step=1)[np.minimum(cursor.at, len(buffer) - 4)].view("<f4")
     cursor.require(cursor.at + 4 == ends)
     labels[unlabelled] = np.nan
     plain = cursor.plain | unlabelled
@@ -366,7 +149,7 @@ def _decode_plain(
         nothing = np.empty(0, dtype=np.int64)
         return np.zeros_like(plain), labels, np.zeros_like(counts), nothing, nothing.astype("f4"), shapes
     keys = _unpack_varints(encoded, key_ends - key_widths, key_widths)
-    values = _windows(buffer, 4, step=1)[_ragged(value_at, counts, step=4)].view("<f4")
+    values = windows(buffer, 4, step=1)[_ragged(value_at, counts, step=4)].view("<f4")
     return plain, labels, counts, keys, values, shapes
 
 
@@ -377,7 +160,7 @@ class _Cursor:
         self.at = at
         self.plain = np.ones(len(at), dtype=np.bool_)
         self._buffer = buffer
-        self._words = _windows(buffer, 8, step=1)
+        self._words = windows(buffer, 8, step=1)
 
     def require(self, condition: Booleans) -> None:
         self.plain &= condition
@@ -409,7 +192,7 @@ class _Cursor:
         """A varint that is the length of what follows."""
         length = self.varint()
         # No message is longer than its frame; and no sum of positions may overflow.
-        self.plain &= length < 1 << _LENGTH_BITS
+        self.plain &= length < 1 << LENGTH_BITS
         return np.where(self.plain, length, 0)
 
     def optional_field(self, tag: bytes) -> tuple[Integers, Integers]:
