@@ -17,7 +17,7 @@ import numpy as np
 
 from local_cloud.factorization_machines import kernel
 from local_cloud.factorization_machines.dataset import Dataset
-from local_cloud.factorization_machines.hyperparameters import Hyperparameters
+from local_cloud.factorization_machines.hyperparameters import Hyperparameters, TensorSettings
 from local_cloud.factorization_machines.model import Model
 from local_cloud.factorization_machines.optimizer import Optimizer
 
@@ -73,7 +73,7 @@ class NumpyOptimizer:
         self._step(1, self.linear, features, linear / size, settings.linear)
         self._step(2, self.factors, features, factors / size, settings.factors)
 
-    def _step(self, index: int, weights: Array, rows: Array, gradient: Array, tensor: object) -> None:
+    def _step(self, index: int, weights: Array, rows: Array, gradient: Array, tensor: TensorSettings) -> None:
         old = weights[rows]
         gradient = gradient + np.float32(tensor.weight_decay) * old
         mean, variance = self.moments[index]

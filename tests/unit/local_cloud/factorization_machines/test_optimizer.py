@@ -63,7 +63,7 @@ def scores(parameters: Sequence[Vector], matrix: Vector, *, logistic: bool) -> V
     bias, linear, factors = parameters
     pairs = ((matrix @ factors) ** 2 - matrix**2 @ factors**2).sum(axis=1) / 2
     raw = bias[0] + matrix @ linear + pairs
-    return 1 / (1 + np.exp(-raw)) if logistic else raw
+    return np.asarray(1 / (1 + np.exp(-raw)) if logistic else raw)
 
 
 def loss(parameters: Sequence[Vector], matrix: Vector, labels: Vector, *, logistic: bool) -> float:

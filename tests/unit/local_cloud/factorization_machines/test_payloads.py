@@ -24,11 +24,7 @@ def instance(keys: Any = (0, 3), values: Any = (1, 2.5), shape: Any = (6,)) -> d
 
 def rows(body: bytes, content_type: str | None = JSON) -> list[dict[int, float]]:
     decoded = payloads.decode(body, content_type, 6)
-    assert (decoded.indptr.dtype, decoded.keys.dtype, decoded.values.dtype) == (
-        np.int64,
-        np.int32,
-        np.float32,
-    )
+    assert [array.dtype.name for array in decoded] == ["int64", "int32", "float32"]
     bounds = decoded.indptr.tolist()
     return [
         dict(zip(decoded.keys[first:end].tolist(), decoded.values[first:end].tolist(), strict=True))

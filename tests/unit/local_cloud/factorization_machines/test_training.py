@@ -7,8 +7,8 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,12 +16,11 @@ import pytest
 from local_cloud.factorization_machines import artifact
 from local_cloud.factorization_machines.training import train
 
-if TYPE_CHECKING:
-    from conftest import Job
-
 Encode = Callable[..., bytes]
 
 ROOT = Path(__file__).parents[4]
+ROWS = [{0: 1.0, 3: 1.0}, {1: 1.0, 4: 1.0}, {2: 1.0, 5: 0.5}, {0: 1.0, 4: 2.0}, {1: 1.0, 3: 1.0}, {2: 1.0}]
+LABELS = [1.0, 0.0, 1.0, 0.0, 1.0, 1.0]
 GIVEN = {
     "feature_dim": "6",
     "num_factors": "3",
@@ -31,7 +30,56 @@ GIVEN = {
 }
 
 
-def run(job: "Job") -> str:
+@dataclass
+class Job:
+    """The folder of one training job."""
+
+    root: Path
+
+    def configure(
+        self,
+        hyperparameters: dict[str, str] | None = None,
+        channels: dict[str, dict[str, str]] | None = None,
+    ) -> None:
+        config = self.root / "input" / "config"
+        config.mkdir(parents=True, exist_ok=True)
+        content = {
+            "hyperparameters": GIVEN if hyperparameters is None else hyperparameters,
+            "inputdataconfig": {"train": {"TrainingInputMode": "File"}} if channels is None else channels,
+            "resourceconfig": {
+                "current_host": "algo-1",
+                "hosts": ["algo-1"],
+                "network_interface_name": "eth0",
+            },
+        }
+        for name, value in content.items():
+            (config / f"{name}.json").write_text(json.dumps(value))
+
+    def put(self, channel: str, name: str, content: bytes) -> None:
+        path = self.root / "input" / "data" / channel / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    @property
+    def failure(self) -> str | None:
+        path = self.root / "output" / "failure"
+        return path.read_text() if path.exists() else None
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model" / "model_algo-1"
+
+
+@pytest.fixture
+def job(tmp_path: Path, encode: Encode) -> Job:
+    """A job that trains: six rows in one file."""
+    made = Job(tmp_path)
+    made.configure()
+    made.put("train", "train.protobuf", encode(ROWS, LABELS))
+    return made
+
+
+def run(job: Job) -> str:
     """Run a job that must succeed."""
     stream = io.StringIO()
     assert train(job.root, stream) == 0, stream.getvalue()
@@ -39,18 +87,19 @@ def run(job: "Job") -> str:
     return stream.getvalue()
 
 
-def failure(job: "Job") -> str:
+def failure(job: Job) -> str:
     """Run a job that must fail, cleanly."""
     stream = io.StringIO()
     assert train(job.root, stream) == 1
-    assert job.failure is not None
+    reason = job.failure
+    assert reason is not None
     assert not job.model.exists()
     assert "Traceback" not in stream.getvalue()
-    assert job.failure.partition(": ")[2][:100] in stream.getvalue()
-    return job.failure
+    assert reason.partition(": ")[2][:100] in stream.getvalue()
+    return reason
 
 
-def test_job_leaves_a_model_and_logs_every_epoch(job: "Job") -> None:
+def test_job_leaves_a_model_and_logs_every_epoch(job: Job) -> None:
     log = run(job)
     model = artifact.read(job.model)
     assert model.factors.shape == (6, 3)
@@ -65,7 +114,7 @@ def test_job_leaves_a_model_and_logs_every_epoch(job: "Job") -> None:
     assert "test" not in re.findall(r"#quality_metric: \S+ (\w+)", log)
 
 
-def test_counters_are_the_containers(job: "Job") -> None:
+def test_counters_are_the_containers(job: Job) -> None:
     log = run(job)
     lines = [
         json.loads(line.removeprefix("#metrics ")) for line in log.splitlines() if line.startswith("#metrics")
@@ -91,7 +140,7 @@ def test_counters_are_the_containers(job: "Job") -> None:
     assert 0 < stats[0]["num_bytes"] < files
 
 
-def test_test_channel_is_scored_after_training(job: "Job", encode: Encode) -> None:
+def test_test_channel_is_scored_after_training(job: Job, encode: Encode) -> None:
     job.configure(channels={"train": {}, "test": {}})
     job.put("test", "test.protobuf", encode([{0: 1.0}, {5: 1.0}, {2: 1.0}], [1, 0, 1]))
     log = run(job)
@@ -103,7 +152,7 @@ def test_test_channel_is_scored_after_training(job: "Job", encode: Encode) -> No
     assert len(re.findall(r"#test_score \(algo-1\) : \('", log)) == 3
 
 
-def test_batches_are_published_at_the_interval(job: "Job", encode: Encode) -> None:
+def test_batches_are_published_at_the_interval(job: Job, encode: Encode) -> None:
     rows = [{index % 6: 1.0} for index in range(100)]
     job.put("train", "train.protobuf", encode(rows, [index % 2 for index in range(100)]))
     job.configure({**GIVEN, "mini_batch_size": "10", "batch_metrics_publish_interval": "3", "epochs": "1"})
@@ -111,14 +160,14 @@ def test_batches_are_published_at_the_interval(job: "Job", encode: Encode) -> No
     assert published == ["0", "3", "6", "9"]
 
 
-def test_same_job_gives_same_bytes(job: "Job") -> None:
+def test_same_job_gives_same_bytes(job: Job) -> None:
     run(job)
     first = job.model.read_bytes()
     run(job)
     assert job.model.read_bytes() == first
 
 
-def test_files_of_a_channel_are_read_in_sorted_order(job: "Job", encode: Encode, tmp_path: Path) -> None:
+def test_files_of_a_channel_are_read_in_sorted_order(job: Job, encode: Encode, tmp_path: Path) -> None:
     rows = [{index % 6: 1.0, (index + 1) % 6: 0.5} for index in range(30)]
     labels = [float(index % 3 == 0) for index in range(30)]
     job.put("train", "train.protobuf", encode(rows, labels))
@@ -133,7 +182,7 @@ def test_files_of_a_channel_are_read_in_sorted_order(job: "Job", encode: Encode,
     assert job.model.read_bytes() == whole
 
 
-def test_regressor(job: "Job", encode: Encode) -> None:
+def test_regressor(job: Job, encode: Encode) -> None:
     job.configure({**GIVEN, "predictor_type": "regressor"})
     job.put("train", "train.protobuf", encode([{0: 1.0}] * 4 + [{}] * 4, [5, 4, 3, 2, 1, 1, 1, 1]))
     log = run(job)
@@ -141,7 +190,7 @@ def test_regressor(job: "Job", encode: Encode) -> None:
     assert artifact.read(job.model).predictor_type == "regressor"
 
 
-def test_host_names_the_model_and_the_metrics(job: "Job") -> None:
+def test_host_names_the_model_and_the_metrics(job: Job) -> None:
     (job.root / "input/config/resourceconfig.json").write_text(
         '{"current_host": "algo-7", "hosts": ["algo-7"]}'
     )
@@ -149,7 +198,7 @@ def test_host_names_the_model_and_the_metrics(job: "Job") -> None:
     assert (job.root / "model" / "model_algo-7").exists()
 
 
-def test_final_configuration_is_in_the_model(job: "Job") -> None:
+def test_final_configuration_is_in_the_model(job: Job) -> None:
     run(job)
     with zipfile.ZipFile(job.model) as archive:
         meta = json.loads(archive.read("meta.json"))
@@ -160,7 +209,7 @@ def test_final_configuration_is_in_the_model(job: "Job") -> None:
 # -- jobs that fail ------------------------------------------------------------------------------------------
 
 
-def test_unknown_hyperparameter(job: "Job") -> None:
+def test_unknown_hyperparameter(job: Job) -> None:
     job.configure({**GIVEN, "mini_batch_siz": "1"})
     assert failure(job) == (
         "ClientError: Additional properties are not allowed (u'mini_batch_siz' was unexpected) "
@@ -168,7 +217,7 @@ def test_unknown_hyperparameter(job: "Job") -> None:
     )
 
 
-def test_missing_feature_dim(job: "Job") -> None:
+def test_missing_feature_dim(job: Job) -> None:
     job.configure({name: value for name, value in GIVEN.items() if name != "feature_dim"})
     assert failure(job) == (
         "ClientError: No value(s) were specified for 'feature_dim' which are required hyperparameter(s) "
@@ -176,13 +225,13 @@ def test_missing_feature_dim(job: "Job") -> None:
     )
 
 
-def test_mini_batch_size_above_the_number_of_rows(job: "Job") -> None:
+def test_mini_batch_size_above_the_number_of_rows(job: Job) -> None:
     job.configure({**GIVEN, "mini_batch_size": "7"})
     assert failure(job) == "ClientError: mini_batch_size is 7, but the train channel has 6 records"
 
 
 @pytest.mark.parametrize("feature_dim", ["5", "7"])
-def test_feature_dim_that_is_not_the_datas(job: "Job", feature_dim: str) -> None:
+def test_feature_dim_that_is_not_the_datas(job: Job, feature_dim: str) -> None:
     job.configure({**GIVEN, "feature_dim": feature_dim})
     assert failure(job) == (
         "ClientError: The rows of channel 'train', file train.protobuf have 6 features, "
@@ -190,7 +239,7 @@ def test_feature_dim_that_is_not_the_datas(job: "Job", feature_dim: str) -> None
     )
 
 
-def test_empty_channel(job: "Job") -> None:
+def test_empty_channel(job: Job) -> None:
     (job.root / "input/data/train/train.protobuf").write_bytes(b"")
     assert failure(job).startswith("ClientError: Channel 'train' has no data")
     (job.root / "input/data/train/train.protobuf").unlink()
@@ -206,7 +255,7 @@ def test_empty_channel(job: "Job") -> None:
     ],
     ids=["truncated", "text", "overwritten"],
 )
-def test_corrupt_recordio(job: "Job", damage: Callable[[bytes], bytes]) -> None:
+def test_corrupt_recordio(job: Job, damage: Callable[[bytes], bytes]) -> None:
     path = job.root / "input/data/train/train.protobuf"
     path.write_bytes(damage(path.read_bytes()))
     assert failure(job).startswith(
@@ -214,22 +263,22 @@ def test_corrupt_recordio(job: "Job", damage: Callable[[bytes], bytes]) -> None:
     )
 
 
-def test_no_train_channel(job: "Job") -> None:
+def test_no_train_channel(job: Job) -> None:
     job.configure(channels={"test": {}})
     assert failure(job) == "ClientError: The channel 'train' is required; the job has these channels: test"
 
 
-def test_unknown_channel(job: "Job") -> None:
+def test_unknown_channel(job: Job) -> None:
     job.configure(channels={"train": {}, "validation": {}})
     assert "not 'validation'" in failure(job)
 
 
-def test_wrong_content_type(job: "Job") -> None:
+def test_wrong_content_type(job: Job) -> None:
     job.configure(channels={"train": {"ContentType": "csv"}})
     assert failure(job) == "ClientError: No iterator has been registered for ContentType (u'csv', '1.0')"
 
 
-def test_pipe_mode_is_refused(job: "Job") -> None:
+def test_pipe_mode_is_refused(job: Job) -> None:
     job.configure(channels={"train": {"TrainingInputMode": "Pipe"}})
     assert "'Pipe'" in failure(job)
 
@@ -241,18 +290,18 @@ def test_pipe_mode_is_refused(job: "Job") -> None:
         (None, "Row 1 .* has no label"),
     ],
 )
-def test_labels_that_do_not_fit(job: "Job", encode: Encode, labels: list[float] | None, message: str) -> None:
+def test_labels_that_do_not_fit(job: Job, encode: Encode, labels: list[float] | None, message: str) -> None:
     job.put("train", "train.protobuf", encode([{0: 1.0}] * 6, labels))
     assert re.match(f"ClientError: {message}", failure(job))
 
 
-def test_value_that_is_not_a_number(job: "Job", encode: Encode) -> None:
+def test_value_that_is_not_a_number(job: Job, encode: Encode) -> None:
     rows = [{0: 1.0}, {}, {1: 2.0, 3: float("nan")}, {0: 1.0}]
     job.put("train", "train.protobuf", encode(rows, [0] * 4))
     assert failure(job).startswith("ClientError: Row 3 of channel 'train'")
 
 
-def test_several_hosts(job: "Job") -> None:
+def test_several_hosts(job: Job) -> None:
     (job.root / "input/config/resourceconfig.json").write_text(
         '{"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}'
     )
@@ -260,29 +309,29 @@ def test_several_hosts(job: "Job") -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{", "[" * 100_000])
-def test_configuration_that_is_not_a_json_object(job: "Job", content: str) -> None:
+def test_configuration_that_is_not_a_json_object(job: Job, content: str) -> None:
     (job.root / "input/config/hyperparameters.json").write_text(content)
     assert failure(job).startswith("ClientError: ")
 
 
-def test_missing_configuration(job: "Job") -> None:
+def test_missing_configuration(job: Job) -> None:
     (job.root / "input/config/inputdataconfig.json").unlink()
     assert failure(job).endswith("inputdataconfig.json does not exist")
 
 
-def test_failure_is_cut_at_what_sagemaker_shows(job: "Job") -> None:
+def test_failure_is_cut_at_what_sagemaker_shows(job: Job) -> None:
     job.configure({**GIVEN, "x" * 3000: "1"})
     assert len(failure(job)) == 1024
 
 
-def test_failure_of_an_earlier_run_is_removed(job: "Job") -> None:
+def test_failure_of_an_earlier_run_is_removed(job: Job) -> None:
     job.configure({})
     failure(job)
     job.configure(GIVEN)
     run(job)
 
 
-def test_unexpected_error_is_the_algorithms(job: "Job", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_is_the_algorithms(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -293,13 +342,13 @@ def test_unexpected_error_is_the_algorithms(job: "Job", monkeypatch: pytest.Monk
     assert "Traceback" in stream.getvalue()
 
 
-def test_out_of_memory_is_said(job: "Job", encode: Encode) -> None:
+def test_out_of_memory_is_said(job: Job, encode: Encode) -> None:
     job.configure({**GIVEN, "feature_dim": str(2**31 - 1), "num_factors": str(10**9)})
     job.put("train", "train.protobuf", encode([{0: 1.0}] * 6, [0] * 6, 2**31 - 1))
     assert failure(job).startswith("AlgorithmError: Out of memory")
 
 
-def test_sigterm_in_mid_training(job: "Job") -> None:
+def test_sigterm_in_mid_training(job: Job) -> None:
     job.configure({**GIVEN, "epochs": "100000000"})
     process = subprocess.Popen(
         [sys.executable, "-m", "local_cloud.factorization_machines", "train", "--root", str(job.root)],
@@ -321,7 +370,7 @@ def test_sigterm_in_mid_training(job: "Job") -> None:
     assert not job.model.exists()
 
 
-def test_rows_without_any_feature_train(job: "Job", encode: Encode) -> None:
+def test_rows_without_any_feature_train(job: Job, encode: Encode) -> None:
     job.put("train", "train.protobuf", encode([{}] * 8, [1] * 8))
     run(job)
     assert np.isfinite(artifact.read(job.model).bias).all()
