@@ -97,6 +97,8 @@ def _put_in_place(folder: Path) -> Iterator[Path]:
         try:
             unfinished.rename(folder)
         except OSError:
+            if not folder.exists():
+                raise
             # Another run was quicker, or something incomplete stands in the way.
             if read_finished(folder) is None:
                 shutil.rmtree(folder)

@@ -126,17 +126,17 @@ def _download(archive: Path, report: Progress) -> None:
 
 
 def _rebuild(archive: Path, report: Progress) -> None:
-    report("GroupLens cannot be reached: installing the copy in PyPI's recbole wheel", 0.0)
+    report("installing the copy of MovieLens 100k in PyPI's recbole wheel", 0.0)
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
         requirements = Path(folder) / "requirements.txt"
         requirements.write_text(f"{RECBOLE} --hash=sha256:{RECBOLE_WHEEL_SHA256}\n")
         packages = Path(folder) / "packages"
         _install(requirements, packages)
-        report("rebuilding MovieLens 100k", 0.5)
+        report("rebuilding MovieLens 100k from it", 0.5)
         tables = packages / "recbole" / "dataset_example" / "ml-100k"
         try:
             files = _grouplens_files(tables)
-        except (OSError, ValueError, IndexError) as error:
+        except (OSError, ValueError, IndexError, TypeError) as error:
             raise _FetchError(f"its tables are not as expected ({error})") from error
     _write_archive(archive, files)
 
