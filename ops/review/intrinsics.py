@@ -74,10 +74,15 @@ _ABSENT = _Absent()
 
 
 class Readable:
-    """Resolves values of one assembly's templates."""
+    """Resolves values of one assembly's templates.
 
-    def __init__(self, assembly: Assembly) -> None:
+    With `identities`, a resource shows as `<stack name>:<logical id>`, which is what CloudFormation knows it
+    by: good for comparing, not for reading.
+    """
+
+    def __init__(self, assembly: Assembly, *, identities: bool = False) -> None:
         self._assembly = assembly
+        self._identities = identities
         self._nested = {(stack.nested_in, stack.nested_as): stack for stack in assembly.stacks.values()}
         self._functions: Mapping[str, Callable[[Any, Stack, int], Any]] = {
             "Ref": self._ref,
@@ -155,7 +160,7 @@ class Readable:
     def _ref(self, name: Any, stack: Stack, depth: int) -> Any:
         name = str(name)
         if name in stack.resources:
-            return Reference(stack.id, name, stack.resources[name].path)
+            return self._reference(stack.resources[name], None)
         if name.startswith("AWS::"):
             return self._pseudo_parameter(name, stack)
         parameter = _mapping(stack.template.get("Parameters")).get(name)
@@ -165,6 +170,11 @@ class Readable:
         if arguments is not None and name in arguments[0]:
             return self._resolve(arguments[0][name], arguments[1], depth)
         return _parameter(name, _mapping(parameter))
+
+    def _reference(self, resource: Resource, attribute: str | None) -> Reference:
+        name = f"{self._assembly.stacks[resource.stack].name}:{resource.logical_id}"
+        path = name if self._identities else resource.path
+        return Reference(resource.stack, resource.logical_id, path, attribute)
 
     def _nested_arguments(self, stack: Stack) -> tuple[Mapping[str, Any], Stack] | None:
         if stack.nested_in is None or stack.nested_as is None:
@@ -202,7 +212,7 @@ class Readable:
         if resource.type == "Custom::CrossRegionExportReader" and attribute in self._exports_to_regions:
             value, producer = self._exports_to_regions[attribute]
             return self._resolve(value, producer, depth)
-        return Reference(stack.id, logical_id, resource.path, str(attribute))
+        return self._reference(resource, str(attribute))
 
     def _import_value(self, argument: Any, stack: Stack, depth: int) -> Any:
         name = self._resolve(argument, stack, depth)
