@@ -9,6 +9,7 @@ def main() -> int:
     """Serve; return the exit status."""
     try:
         settings = Settings.from_environment()
+        settings.require_free_port()
         settings.prepare()
         # MiniStack, which this imports, reads the environment at import.
         from local_cloud.server import serve  # noqa: PLC0415

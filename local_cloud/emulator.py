@@ -11,7 +11,6 @@ import contextlib
 import contextvars
 import functools
 import importlib.metadata
-import logging
 import os
 import threading
 import time
@@ -236,8 +235,6 @@ def _install_corrections() -> None:
     _leave_deleted_log_groups()
     _end_workers_of_deleted_functions()
     _tag_and_keep_buckets()
-    # Signing, which needs a package more, is not among what the product asks of KMS.
-    logging.getLogger("kms").setLevel(logging.ERROR)
 
 
 def _import_as_lambda_does() -> None:

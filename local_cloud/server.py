@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 
@@ -13,7 +12,7 @@ from hypercorn.config import Config
 
 from local_cloud import emulator
 from local_cloud.sagemaker.service import SageMaker
-from local_cloud.settings import LocalCloudError, Settings
+from local_cloud.settings import Settings
 
 _EXIT_TIMEOUT_SECONDS = 10.0
 
@@ -22,9 +21,8 @@ def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM, then end every job, endpoint and function, and leave the process.
 
     Raises:
-        LocalCloudError: the port is taken, or MiniStack has moved something.
+        LocalCloudError: MiniStack has moved something that SageMaker is hooked into.
     """
-    _require_free_port(settings)
     logging.getLogger("hypercorn.error").setLevel(logging.WARNING)
     sagemaker = emulator.install(settings)
     asyncio.run(_serve(settings, sagemaker))
@@ -54,15 +52,3 @@ def _exit(sagemaker: SageMaker) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
-
-
-def _require_free_port(settings: Settings) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise LocalCloudError(
-                f"{settings.host}:{settings.port} cannot be used ({error.strerror}): end the program that "
-                "listens there, or set GATEWAY_PORT to another port"
-            ) from error

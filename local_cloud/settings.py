@@ -1,7 +1,9 @@
 """Where the local cloud listens and keeps its files, and the process environment that it needs."""
 
+import logging
 import os
 import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -49,6 +51,22 @@ class Settings:
         """Folders that stand for the containers' ``/opt/ml``."""
         return self.state / "jobs"
 
+    def require_free_port(self) -> None:
+        """Check that the port can be listened on.
+
+        Raises:
+            LocalCloudError: it cannot.
+        """
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.port))
+            except OSError as error:
+                raise LocalCloudError(
+                    f"{self.host}:{self.port} cannot be used ({error.strerror}): end the program that listens "
+                    "there, or set GATEWAY_PORT to another port"
+                ) from error
+
     def prepare(self) -> None:
         """Make the folders, empty those of an earlier run, and set the process environment.
 
@@ -86,6 +104,8 @@ class Settings:
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
         }
+        # Signing, for which MiniStack misses a package, is not among what the product asks of KMS.
+        logging.getLogger("kms").setLevel(logging.ERROR)
 
 
 def _node_folder() -> str:

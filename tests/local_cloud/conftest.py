@@ -64,7 +64,7 @@ def free_port() -> int:
 
 
 def start_cloud(folder: Path, *, program: list[str]) -> RunningCloud:
-    """Start `program` (arguments of the Python interpreter) as a local cloud that keeps its files in `folder`."""
+    """Start `program` (arguments of the interpreter) as a local cloud that keeps its files in `folder`."""
     port, log = free_port(), folder / "cloud.log"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     with log.open("wb") as output:

@@ -1,7 +1,8 @@
-"""A container that does what its hyperparameters or environment say, to test the control plane's failure paths.
+"""A container that does what its hyperparameters or environment say, to test the control plane's failures.
 
-``train`` obeys the hyperparameters ``fail``, ``exit_code``, ``sleep``, ``ignore_sigterm`` and ``log``; ``serve`` obeys
-the environment variables ``STAND_IN_EXIT`` and ``STAND_IN_STATUS``, and answers every record with one JSON line.
+``train`` obeys the hyperparameters ``fail``, ``exit_code``, ``sleep``, ``ignore_sigterm`` and ``log``;
+``serve`` obeys the environment variables ``STAND_IN_EXIT`` and ``STAND_IN_STATUS``, and answers every request
+with one line of JSON.
 """
 
 import argparse

@@ -2,24 +2,27 @@
 
 import io
 import json
-import shutil
+import os
+import signal
+import socket
 import subprocess
 import sys
+import tarfile
 import time
-import urllib.error
-import urllib.request
 import uuid
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.local_cloud.conftest import ROOT, RunningCloud, free_port, start_cloud, wait_for
+from tests.local_cloud.conftest import ROOT, WITH_STAND_IN, RunningCloud, start_cloud, wait_for
 
 pytestmark = pytest.mark.local_cloud
 
+IMAGE = "382416733822.dkr.ecr.us-east-1.amazonaws.com/factorization-machines:1"
 FUNCTION = """
 import json
 class RatingsError(ValueError):
@@ -70,7 +73,7 @@ def role(cloud: RunningCloud, service_role: Callable[[RunningCloud], str]) -> st
     return service_role(cloud)
 
 
-# -- Lambda ---------------------------------------------------------------------------------------------------------
+# -- Lambda -----------------------------------------------------------------------------------------------
 
 
 def test_function_failure_is_named_by_its_exception(cloud: RunningCloud, role: str) -> None:
@@ -95,14 +98,8 @@ def test_function_failure_is_named_by_its_exception(cloud: RunningCloud, role: s
             "Catch": [{"ErrorEquals": ["RatingsError"], "ResultPath": "$.error", "Next": "Bad"}],
             "End": True,
         },
-        "Bad": {
-            "Type": "Fail",
-            "ErrorPath": "$.error.Error",
-            "CausePath": "States.Format('bad ratings: {}', States.StringToJson($.error.Cause).errorMessage)",
-        },
+        "Bad": {"Type": "Fail", "ErrorPath": "$.error.Error", "CausePath": "$.error.Cause"},
     }
-    del states["Bad"]["CausePath"]
-    states["Bad"]["CausePath"] = "$.error.Cause"
     execution = run(cloud, role, {"StartAt": "Prepare", "States": states}, {"raise": True})
     assert (execution["status"], execution["error"]) == ("FAILED", "RatingsError")
     assert json.loads(execution["cause"])["errorMessage"] == "u.data, line 3: rating 9 is out of range"
@@ -129,8 +126,206 @@ def test_bundles_of_the_product_run(cloud: RunningCloud, role: str) -> None:
             "import os, numpy, pydantic, data_prep.recordio\n"
             "def handler(event, context):\n"
             "    root = os.environ['LAMBDA_TASK_ROOT']\n"
-            "    return {m.__name__: m.__file__.startswith(root) for m in (numpy, pydantic, data_prep.recordio)}\n",
+            "    modules = (numpy, pydantic, data_prep.recordio)\n"
+            "    return {m.__name__: m.__file__.startswith(root) for m in modules}\n",
         )
     arn = create_function(cloud, role, buffer.getvalue(), handler="probe.handler", Timeout=60)
     answer = json.loads(cloud.client("lambda").invoke(FunctionName=arn)["Payload"].read())
     assert answer == {"numpy": False, "pydantic": True, "data_prep.recordio": True}
+
+
+def test_burst_of_requests_shares_a_few_workers(cloud: RunningCloud, role: str) -> None:
+    code = "import os, time\ndef handler(event, context):\n    time.sleep(0.1)\n    return os.getpid()\n"
+    arn = create_function(cloud, role, bundle(app=code), Timeout=60)
+    lambda_ = cloud.client("lambda")
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(lambda _: lambda_.invoke(FunctionName=arn)["Payload"].read(), range(60)))
+    processes = {int(answer) for answer in answers}
+    assert 1 < len(processes) <= max(4, 2 * (os.cpu_count() or 1))
+
+
+# -- CloudFormation ---------------------------------------------------------------------------------------
+
+
+def deploy(cloud: RunningCloud, resources: dict[str, Any], **more: Any) -> tuple[str, str]:
+    """Create a stack; return its name and the status in which it settles."""
+    cloudformation = cloud.client("cloudformation")
+    name = f"stack-{uuid.uuid4().hex[:8]}"
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources} | more))
+    return name, settled(cloud, name)
+
+
+def settled(cloud: RunningCloud, name: str) -> str:
+    def status() -> Any:
+        (stack,) = cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack["StackStatus"]
+
+    return str(wait_for(status))
+
+
+def events(cloud: RunningCloud, name: str) -> list[dict[str, Any]]:
+    return list(cloud.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"])
+
+
+def test_custom_resource_whose_function_cannot_start_fails_at_once(cloud: RunningCloud, role: str) -> None:
+    arn = create_function(cloud, role, bundle(app="import absent_module\n"))
+    started = time.monotonic()
+    name, status = deploy(cloud, {"Thing": {"Type": "Custom::Thing", "Properties": {"ServiceToken": arn}}})
+    assert status == "ROLLBACK_COMPLETE"
+    assert time.monotonic() - started < 20
+    (reason,) = [
+        event["ResourceStatusReason"]
+        for event in events(cloud, name)
+        if event["LogicalResourceId"] == "Thing" and event["ResourceStatus"] == "CREATE_FAILED"
+    ]
+    assert "Runtime.ImportModuleError" in reason
+    assert "absent_module" in reason
+
+
+def test_buckets_have_tags_and_are_deleted_only_when_empty(cloud: RunningCloud) -> None:
+    cloudformation, s3 = cloud.client("cloudformation"), cloud.client("s3")
+    tags = [{"Key": "aws-cdk:auto-delete-objects", "Value": "true"}]
+    versioning = {"Status": "Enabled"}
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"Tags": tags, "VersioningConfiguration": versioning}}
+    kept = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain"}
+    name, status = deploy(cloud, {"Data": bucket, "Kept": kept})
+    assert status == "CREATE_COMPLETE"
+    resources = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+    ids = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
+    set_ = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=ids["Data"])["TagSet"]}
+    assert set_["aws-cdk:auto-delete-objects"] == "true"
+
+    s3.put_object(Bucket=ids["Data"], Key="key", Body=b"1")
+    s3.delete_object(Bucket=ids["Data"], Key="key")
+    cloudformation.delete_stack(StackName=name)
+    assert settled(cloud, name) == "DELETE_FAILED"
+    assert any(
+        "bucket you tried to delete is not empty" in event.get("ResourceStatusReason", "")
+        for event in events(cloud, name)
+    )
+    assert any(event["ResourceStatus"] == "DELETE_SKIPPED" for event in events(cloud, name))
+
+    versions = s3.list_object_versions(Bucket=ids["Data"])
+    for version in versions["Versions"] + versions["DeleteMarkers"]:
+        s3.delete_object(Bucket=ids["Data"], Key="key", VersionId=version["VersionId"])
+    cloudformation.delete_stack(StackName=name)
+    wait_for(lambda: ids["Data"] not in {each["Name"] for each in s3.list_buckets()["Buckets"]})
+    assert ids["Kept"] in {each["Name"] for each in s3.list_buckets()["Buckets"]}
+
+
+# -- triggers ---------------------------------------------------------------------------------------------
+
+
+def test_uploaded_object_starts_a_state_machine(cloud: RunningCloud, role: str) -> None:
+    s3, events_, sfn = (cloud.client(service) for service in ("s3", "events", "stepfunctions"))
+    name = f"uploads-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_notification_configuration(
+        Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    definition = {"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}}
+    machine = sfn.create_state_machine(name=name, definition=json.dumps(definition), roleArn=role)
+    pattern = {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [name]}, "object": {"key": [{"prefix": "ratings/"}]}},
+    }
+    events_.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    transformer = {
+        "InputPathsMap": {"bucket": "$.detail.bucket.name", "key": "$.detail.object.key"},
+        "InputTemplate": '{"ratings":{"bucket":<bucket>,"key":<key>}}',
+    }
+    target = {"Id": "1", "Arn": machine["stateMachineArn"], "RoleArn": role, "InputTransformer": transformer}
+    events_.put_targets(Rule=name, Targets=[target])
+
+    s3.put_object(Bucket=name, Key="other/x", Body=b"1")
+    s3.put_object(Bucket=name, Key="ratings/a.zip", Body=b"1")
+    s3.copy_object(Bucket=name, Key="ratings/b.zip", CopySource={"Bucket": name, "Key": "other/x"})
+
+    def inputs() -> list[Any]:
+        arns = [
+            each["executionArn"]
+            for each in sfn.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+        ]
+        return [json.loads(sfn.describe_execution(executionArn=arn)["input"]) for arn in arns]
+
+    wait_for(lambda: len(inputs()) == 2, 10)
+    assert sorted(each["ratings"]["key"] for each in inputs()) == ["ratings/a.zip", "ratings/b.zip"]
+
+
+# -- the process ------------------------------------------------------------------------------------------
+
+
+def serving_process(cloud: RunningCloud, role: str) -> int:
+    """Start an endpoint and a training job that ignores SIGTERM; return the endpoint's process id."""
+    s3, sagemaker = cloud.client("s3"), cloud.client("sagemaker")
+    buffer = io.BytesIO()
+    tarfile.open(fileobj=buffer, mode="w:gz").close()
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="model.tar.gz", Body=buffer.getvalue())
+    sagemaker.create_training_job(
+        TrainingJobName="job",
+        AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        RoleArn=role,
+        HyperParameters={"sleep": "600", "ignore_sigterm": "1"},
+        OutputDataConfig={"S3OutputPath": "s3://bucket/"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        StoppingCondition={"MaxRuntimeInSeconds": 600},
+    )
+    container = {"Image": IMAGE, "ModelDataUrl": "s3://bucket/model.tar.gz"}
+    sagemaker.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer=container)
+    variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
+    wait_for(lambda: sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] == "InService")
+    wait_for(lambda: descendants(cloud.process.pid, "train"))
+    body = cloud.client("sagemaker-runtime").invoke_endpoint(EndpointName="e", Body=b"x")["Body"]
+    return int(json.loads(body.read())["pid"])
+
+
+def descendants(pid: int, word: str = "") -> list[int]:
+    listing = subprocess.run(
+        ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(None, 2) for line in listing.stdout.splitlines()]
+    return [int(child) for child, parent, command in rows if int(parent) == pid and word in command]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_the_cloud(
+    tmp_path: Path, service_role: Callable[[RunningCloud], str], number: signal.Signals
+) -> None:
+    cloud = start_cloud(tmp_path, program=["-c", WITH_STAND_IN])
+    try:
+        role = service_role(cloud)
+        serving = serving_process(cloud, role)
+        arn = create_function(cloud, role, bundle(app=FUNCTION))
+        cloud.client("lambda").invoke(FunctionName=arn, Payload=b"{}")
+        processes = descendants(cloud.process.pid)
+        assert serving in processes
+        assert len(processes) == 3
+    finally:
+        cloud.process.send_signal(number)
+    assert cloud.process.wait(20) == (0 if number == signal.SIGTERM else -signal.SIGKILL)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), 10)
+
+
+def test_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        environment = os.environ | {"GATEWAY_PORT": str(port), "LOCAL_CLOUD_STATE": str(tmp_path)}
+        finished = subprocess.run(
+            [sys.executable, "-m", "local_cloud"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert finished.returncode == 1
+    assert finished.stderr == (
+        f"local cloud: 127.0.0.1:{port} cannot be used (Address already in use): end the program that "
+        "listens there, or set GATEWAY_PORT to another port\n"
+    )

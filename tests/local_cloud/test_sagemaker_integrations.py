@@ -13,7 +13,7 @@ from tests.local_cloud.test_sagemaker_control_plane import IMAGE, World, world  
 pytestmark = pytest.mark.local_cloud
 
 
-# -- Step Functions -----------------------------------------------------------------------------------------------
+# -- Step Functions ----------------------------------------------------------------------------------------
 
 
 def start(world: World, states: dict[str, Any], payload: dict[str, Any] | None = None) -> str:  # noqa: F811
@@ -181,7 +181,7 @@ def test_sdk_integration_names_its_errors_as_on_aws(world: World) -> None:  # no
     assert "Could not find model" in execution["cause"]
 
 
-# -- CloudFormation -----------------------------------------------------------------------------------------------
+# -- CloudFormation ----------------------------------------------------------------------------------------
 
 
 def template(world: World, group: str) -> dict[str, Any]:  # noqa: F811
