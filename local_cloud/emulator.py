@@ -58,7 +58,7 @@ _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
     ),
     stacks: ("_runs_on_worker_thread",),
     s3: ("_bucket_tags", "_delete_bucket"),
-    custom_resource: ("deliver_response", "_pending"),
+    custom_resource: ("deliver_response", "invoke_custom_resource", "_pending"),
     lambda_svc: (
         "_execute_function_with_config_scope",
         "_execute_function_warm",
@@ -232,6 +232,7 @@ def _install_corrections() -> None:
     _name_function_errors()
     _limit_workers()
     _fail_silent_custom_resources()
+    _undo_failed_custom_resources()
     _leave_deleted_log_groups()
     _end_workers_of_deleted_functions()
     _tag_and_keep_buckets()
@@ -348,6 +349,38 @@ def _fail_silent_custom_resources() -> None:
         return result
 
     lambda_svc._execute_function_with_config_scope = execute_and_answer
+
+
+def _undo_failed_custom_resources() -> None:
+    """Send Delete to a custom resource whose creation failed after it had named itself, as the rollback does.
+
+    (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html)
+    """
+    failed: dict[tuple[Any, Any], str] = {}
+    deliver, invoke = custom_resource.deliver_response, custom_resource.invoke_custom_resource
+
+    @functools.wraps(deliver)
+    def deliver_and_remember(token: str, answer: Mapping[str, Any]) -> Any:
+        if answer.get("Status") == "FAILED" and answer.get("PhysicalResourceId"):
+            failed[answer.get("StackId"), answer.get("LogicalResourceId")] = answer["PhysicalResourceId"]
+        return deliver(token, answer)
+
+    @functools.wraps(invoke)
+    def invoke_and_undo(
+        request: str, logical_id: str, properties: Any, stack: str, stack_id: str, *args: Any, **kwargs: Any
+    ) -> Any:
+        try:
+            return invoke(request, logical_id, properties, stack, stack_id, *args, **kwargs)
+        except RuntimeError:
+            created = failed.pop((stack_id, logical_id), None)
+            if request == "Create" and created is not None:
+                kwargs["physical_id"] = created
+                with contextlib.suppress(RuntimeError, TimeoutError):
+                    invoke("Delete", logical_id, properties, stack, stack_id, *args, **kwargs)
+            raise
+
+    custom_resource.deliver_response = deliver_and_remember
+    custom_resource.invoke_custom_resource = invoke_and_undo
 
 
 def _leave_deleted_log_groups() -> None:

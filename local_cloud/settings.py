@@ -63,8 +63,8 @@ class Settings:
                 probe.bind((self.host, self.port))
             except OSError as error:
                 raise LocalCloudError(
-                    f"{self.host}:{self.port} cannot be used ({error.strerror}): end the program that listens "
-                    "there, or set GATEWAY_PORT to another port"
+                    f"{self.host}:{self.port} cannot be used ({error.strerror}): end the program that "
+                    "listens there, or set GATEWAY_PORT to another port"
                 ) from error
 
     def prepare(self) -> None:

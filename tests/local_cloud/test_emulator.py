@@ -182,6 +182,34 @@ def test_custom_resource_whose_function_cannot_start_fails_at_once(cloud: Runnin
     assert "absent_module" in reason
 
 
+PROVIDER = """
+import json, urllib.request
+def handler(event, context):
+    print(event["RequestType"], event.get("PhysicalResourceId"))
+    answer = {key: event[key] for key in ("RequestId", "StackId", "LogicalResourceId")}
+    status = "FAILED" if event["RequestType"] == "Create" else "SUCCESS"
+    answer |= {"Status": status, "Reason": "no luck", "PhysicalResourceId": "thing-1"}
+    body = json.dumps(answer).encode()
+    urllib.request.urlopen(urllib.request.Request(event["ResponseURL"], data=body, method="PUT"))
+"""
+
+
+def test_custom_resource_whose_creation_failed_is_deleted(cloud: RunningCloud, role: str) -> None:
+    arn = create_function(cloud, role, bundle(app=PROVIDER))
+    name, status = deploy(cloud, {"Thing": {"Type": "Custom::Thing", "Properties": {"ServiceToken": arn}}})
+    assert status == "ROLLBACK_COMPLETE"
+    assert any(event.get("ResourceStatusReason") == "no luck" for event in events(cloud, name))
+    logs = cloud.client("logs")
+    group = f"/aws/lambda/{arn.rpartition(':')[2]}"
+
+    def requests() -> list[str]:
+        lines = [each["message"] for each in logs.filter_log_events(logGroupName=group)["events"]]
+        return [line for line in lines if line.startswith(("Create", "Delete"))]
+
+    wait_for(lambda: len(requests()) == 2, 10)
+    assert requests() == ["Create None", "Delete thing-1"]
+
+
 def test_buckets_have_tags_and_are_deleted_only_when_empty(cloud: RunningCloud) -> None:
     cloudformation, s3 = cloud.client("cloudformation"), cloud.client("s3")
     tags = [{"Key": "aws-cdk:auto-delete-objects", "Value": "true"}]
