@@ -10,6 +10,8 @@ from constructs import Construct
 
 from infra.acknowledgement import acknowledge
 from infra.api_errors import add_error_bodies
+from infra.api_schema import PREDICTION_REQUEST
+from infra.arns import sagemaker_arn
 from infra.endpoint import ModelEndpoint
 from infra.environment import Environment
 from infra.function import BundledFunction
@@ -18,35 +20,6 @@ from infra.permission import allow
 from infra.storage import MODELS_PREFIX, StorageStack
 
 STAGE: Final = "v1"
-MAX_PAIRS: Final = 100
-
-# As strict as lambda/recommend/schemas.py, so that what passes here is answered there.
-_IDENTIFIER: Final = apigateway.JsonSchema(
-    type=apigateway.JsonSchemaType.STRING, min_length=1, max_length=128
-)
-_PREDICTION_REQUEST: Final = apigateway.JsonSchema(
-    schema=apigateway.JsonSchemaVersion.DRAFT4,
-    title="PredictionRequest",
-    type=apigateway.JsonSchemaType.OBJECT,
-    required=["pairs"],
-    additional_properties=False,
-    properties={
-        "pairs": apigateway.JsonSchema(
-            type=apigateway.JsonSchemaType.ARRAY,
-            min_items=1,
-            max_items=MAX_PAIRS,
-            items=apigateway.JsonSchema(
-                type=apigateway.JsonSchemaType.OBJECT,
-                required=["user", "movie"],
-                additional_properties=False,
-                properties={
-                    "user": _IDENTIFIER,
-                    "movie": _IDENTIFIER,
-                },
-            ),
-        )
-    },
-)
 
 
 class RecommendationApi(Construct):
@@ -99,9 +72,7 @@ class RecommendationApi(Construct):
         allow(
             role,
             "sagemaker:InvokeEndpoint",
-            on=Stack.of(self).format_arn(
-                service="sagemaker", resource="endpoint", resource_name=endpoint.name
-            ),
+            on=sagemaker_arn(Stack.of(self), "endpoint", endpoint.name),
         )
         allow(role, "sagemaker:DescribeModelPackage", on=endpoint.model_package_arn)
         allow(
@@ -193,7 +164,7 @@ class RecommendationApi(Construct):
             },
         )
         request = api.add_model(
-            "PredictionRequest", content_type="application/json", schema=_PREDICTION_REQUEST
+            "PredictionRequest", content_type="application/json", schema=PREDICTION_REQUEST
         )
         api.root.add_resource("predictions").add_method(
             "POST",

@@ -5,6 +5,8 @@ from typing import Final, Literal
 
 from aws_cdk import aws_apigateway as apigateway
 
+from infra.api_schema import MAX_PAIRS
+
 _NO_ROUTE: Final = "There is no such route; GET /openapi.json describes those that there are."
 _OWN_MESSAGE: Final = None
 """API Gateway's own message says it best."""
@@ -16,7 +18,7 @@ _ERRORS: Final = (
         "BAD_REQUEST_BODY",
         "invalid_request",
         'The body does not fit its schema: {"pairs": [{"user": "<id>", "movie": "<id>"}, ...]}, '
-        "1 to 100 pairs; GET /openapi.json has all of it.",
+        f"1 to {MAX_PAIRS} pairs; GET /openapi.json has all of it.",
     ),
     ("BAD_REQUEST_PARAMETERS", "invalid_request", _OWN_MESSAGE),
     ("EXPIRED_TOKEN", "access_denied", "The credentials that signed the request have expired."),

@@ -76,23 +76,23 @@ def _similar(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
 def _names(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
     """The keys of the table that the problem is in."""
     for part in detail["loc"][:-1]:
-        model = _unwrapped(model.model_fields[str(part)])[0]
+        model = unwrapped(model.model_fields[str(part)])[0]
     return sorted(name for name, field in model.model_fields.items() if not field.exclude)
 
 
 def _rule(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, tuple[Any, ...]]:
     """What the field accepts: its description, and its choices where they can be listed."""
     for part in detail["loc"][:-1]:
-        model = _unwrapped(model.model_fields[str(part)])[0]
-    annotation, metadata = _unwrapped(model.model_fields[str(detail["loc"][-1])])
+        model = unwrapped(model.model_fields[str(part)])[0]
+    annotation, metadata = unwrapped(model.model_fields[str(detail["loc"][-1])])
     description = next(entry.description for entry in metadata if getattr(entry, "description", None))
     if get_origin(annotation) is Literal:
         return description, get_args(annotation)
     return description, next((entry.values for entry in metadata if isinstance(entry, Choices)), ())
 
 
-def _unwrapped(field: FieldInfo) -> tuple[Any, list[Any]]:
-    """Return the field's type without None and Annotated, and all that is annotated on it."""
+def unwrapped(field: FieldInfo) -> tuple[Any, list[Any]]:
+    """Return a field's type without None and Annotated, and all that is annotated on it."""
     annotation: Any = field.annotation
     metadata: list[Any] = [field, *field.metadata]
     while get_origin(annotation) in (Annotated, Union, UnionType):

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra import images
+from infra.arns import log_group_arns
 from infra.permission import allow
 
 
@@ -55,15 +56,7 @@ def sagemaker_role(
         "logs:CreateLogStream",
         "logs:DescribeLogStreams",
         "logs:PutLogEvents",
-        on=[
-            stack.format_arn(
-                service="logs",
-                resource="log-group",
-                resource_name=f"{name}*",
-                arn_format=ArnFormat.COLON_RESOURCE_NAME,
-            )
-            for name in names
-        ],
+        on=[log_group_arns(stack, name) for name in names],
         because="SageMaker names a log stream for each job and instance in the log group of its kind",
     )
     allow(role, "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", on=key.key_arn)

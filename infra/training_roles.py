@@ -8,6 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra import images
+from infra.arns import model_package_arns, parameter_arn, sagemaker_arn
 from infra.environment import Environment
 from infra.permission import allow
 from infra.sagemaker_role import sagemaker_role
@@ -63,9 +64,6 @@ def workflow_role(
         description="What the training workflow may do",
     )
 
-    def own(kind: str, name: str = f"{settings.prefix}-*") -> str:
-        return stack.format_arn(service="sagemaker", resource=kind, resource_name=name)
-
     named_by_run = "Each run names its jobs and its model after the environment, the data and the execution"
     allow(role, "lambda:InvokeFunction", on=[function.function_arn for function in functions])
     # https://docs.aws.amazon.com/step-functions/latest/dg/connect-sagemaker.html
@@ -77,7 +75,7 @@ def workflow_role(
             f"sagemaker:Describe{job}",
             "sagemaker:ListTags",
             f"sagemaker:Stop{job}",
-            on=own(kind),
+            on=sagemaker_arn(stack, kind, f"{settings.prefix}-*"),
             because=named_by_run,
         )
         allow(
@@ -89,7 +87,13 @@ def workflow_role(
                 resource_name=f"StepFunctionsGetEventsForSageMaker{job}sRule",
             ),
         )
-    allow(role, "sagemaker:CreateModel", "sagemaker:DeleteModel", on=own("model"), because=named_by_run)
+    allow(
+        role,
+        "sagemaker:CreateModel",
+        "sagemaker:DeleteModel",
+        on=sagemaker_arn(stack, "model", f"{settings.prefix}-*"),
+        because=named_by_run,
+    )
     allow(
         role,
         "iam:PassRole",
@@ -99,13 +103,11 @@ def workflow_role(
     allow(
         role,
         "sagemaker:CreateModelPackage",
-        on=[
-            own("model-package-group", settings.model_package_group),
-            own("model-package", f"{settings.model_package_group}/*"),
-        ],
+        on=model_package_arns(stack, settings.model_package_group),
         because="SageMaker numbers the packages of the registry",
     )
-    # Registering checks the artifact and the image with the caller's permissions.
+    # Registering looks at the artifact and the image with the caller's permissions:
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/security-iam-awsmanpol-model-registry.html
     allow(
         role,
         "s3:GetObject",
@@ -117,11 +119,7 @@ def workflow_role(
     allow(
         role,
         "ssm:PutParameter",
-        on=stack.format_arn(
-            service="ssm",
-            resource="parameter",
-            resource_name=settings.model_package_parameter.removeprefix("/"),
-        ),
+        on=parameter_arn(stack, settings.model_package_parameter),
     )
     # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html and xray-iam.html
     allow(

@@ -115,7 +115,7 @@ class TestFunctions:
                 "training/EvaluateModel",
                 "evaluate_model.handler.handler",
                 {
-                    "GATE_MIN_ACCURACY": "0.69",
+                    "GATE_MIN_ACCURACY": "0.7",
                     "GATE_MIN_AUC": "0.75",
                     "GATE_MAX_CROSS_ENTROPY": "0.6",
                 },

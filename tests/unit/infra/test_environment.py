@@ -113,7 +113,7 @@ class TestShippedEnvironments:
         # missing keys
         ("retain_data = false\n", "", "storage.retain_data is missing: must be true or false"),
         (
-            "[training.gate]\nmin_accuracy = 0.69\nmin_auc = 0.75\nmax_cross_entropy = 0.60\n",
+            "[training.gate]\nmin_accuracy = 0.70\nmin_auc = 0.765\nmax_cross_entropy = 0.575\n",
             "",
             "training.gate is missing: must be a table",
         ),
