@@ -1,5 +1,6 @@
 """Settings files: what a right one becomes, and what is said about every kind of wrong one."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,15 @@ from infra.environment import CONFIG, Environment, load_environment
 from infra.errors import ConfigurationError
 from infra.explanation import problems
 
+SETTINGS = Path(__file__).parent / "config"
+"""Settings that stay as they are while those of the real environments change."""
 OF_DEV = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/1"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder like config/."""
-    folder = tmp_path / "config"
-    folder.mkdir()
-    for name in ("dev", "prod"):
-        (folder / f"{name}.toml").write_bytes((CONFIG / f"{name}.toml").read_bytes())
-    return folder
+    return shutil.copytree(SETTINGS, tmp_path / "config")
 
 
 def _said(folder: Path, name: str = "dev") -> list[str]:
@@ -47,7 +46,6 @@ class TestShippedEnvironments:
         assert dev.model.source == "training"
         assert dev.training is not None
         assert dev.training.ratings == ".data/ml-100k.zip"
-        assert dev.training.hyperparameters.num_factors == 64
         assert dev.api.authorization == "api_key"
         assert dev.storage.retain_data is False
 
@@ -95,7 +93,7 @@ class TestShippedEnvironments:
         ),
         ("[serving]", "[servin]", 'servin = a table: unknown key; did you mean "serving"?'),
         (
-            "linear_lr = 0.0006",
+            "linear_lr = 0.0018",
             "linear_rate = 0.0006",
             "training.hyperparameters.linear_rate = 0.0006: unknown key; did you mean "
             '"linear_lr" or "linear_wd"?',
@@ -127,24 +125,24 @@ class TestShippedEnvironments:
         ),
         ("[serving]", "[[serving]]", "serving = an array: must be a table"),
         (
-            "epochs = 52",
-            "epochs = 52.0",
-            "training.hyperparameters.epochs = 52.0: must be a whole number above 0",
+            "epochs = 44",
+            "epochs = 44.0",
+            "training.hyperparameters.epochs = 44.0: must be a whole number above 0",
         ),
         ("seed = 0", "seed = true", "training.data.seed = true: must be a whole number from 0 to 4294967295"),
         # values outside their range
-        ("epochs = 52", "epochs = 0", "training.hyperparameters.epochs = 0: must be a whole number above 0"),
+        ("epochs = 44", "epochs = 0", "training.hyperparameters.epochs = 0: must be a whole number above 0"),
         (
-            "linear_lr = 0.0006",
+            "linear_lr = 0.0018",
             "linear_lr = -1",
             "training.hyperparameters.linear_lr = -1: must be a number, 0 or more",
         ),
         (
-            "linear_lr = 0.0006",
+            "linear_lr = 0.0018",
             "linear_lr = inf",
             "training.hyperparameters.linear_lr = Infinity: must be a number, 0 or more",
         ),
-        ("min_auc = 0.75", "min_auc = 75", "training.gate.min_auc = 75: must be a number from 0 to 1"),
+        ("min_auc = 0.765", "min_auc = 75", "training.gate.min_auc = 75: must be a number from 0 to 1"),
         (
             "instance_count = 1",
             "instance_count = 0",
@@ -294,7 +292,7 @@ def test_unknown_environment(folder: Path, name: str, said: str) -> None:
 
 @pytest.mark.parametrize("name", ["Dev", "1st", "a-b", "averyveryverylongname"])
 def test_an_environment_needs_a_name_that_fits_into_others(folder: Path, name: str) -> None:
-    (folder / f"{name}.toml").write_bytes((CONFIG / "dev.toml").read_bytes())
+    (folder / f"{name}.toml").write_bytes((SETTINGS / "dev.toml").read_bytes())
 
     assert _said(folder, name) == [
         f"config/{name}.toml: the file names the environment: "
@@ -334,7 +332,7 @@ _VALUES = st.recursive(
 )
 def test_whatever_is_wrong_can_be_explained(table: str, key: str, value: object) -> None:
     """No value makes the explanation itself fail, and each problem stays a line."""
-    values = load_environment("dev").model_dump(exclude_none=True) | {"name": "dev"}
+    values = load_environment("dev", folder=SETTINGS).model_dump(exclude_none=True) | {"name": "dev"}
     values[table] = values[table] | {key: value} if isinstance(values[table], dict) else value
     try:
         Environment.model_validate(values)
