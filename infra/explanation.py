@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import UnionType
@@ -47,7 +48,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _explained(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
+    key = ".".join(_key(str(part)) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         names = _names(detail, model)
         hint = nearest(str(detail["loc"][-1]), names) or f"; known keys: {', '.join(names)}"
@@ -102,6 +103,11 @@ def unwrapped(field: FieldInfo) -> tuple[Any, list[Any]]:
         else:
             annotation = next(part for part in get_args(annotation) if part is not type(None))
     return annotation, metadata
+
+
+def _key(name: str) -> str:
+    """The key as TOML writes it."""
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else _shown(name)
 
 
 def _shown(value: Any) -> str:

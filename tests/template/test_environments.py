@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import evaluate_model.settings as evaluate_settings
+import prepare_data.settings as prepare_settings
+import recommend.settings as recommend_settings
+from first_model.events import Properties
 from infra.environment import load_environment
 from infra.errors import ConfigurationError
-from tests.template.assembly import Assembly, changed, define, make_project
+from tests.template.assembly import Assembly, Resource, changed, define, make_project
 
 PARAMETER = "/movie-recommender/dev/model-package"
 
@@ -97,57 +101,70 @@ class TestEndpoint:
 class TestFunctions:
     """The bundled functions."""
 
-    @pytest.mark.parametrize(
-        ("containing", "handler", "variables"),
-        [
-            (
-                "training/PrepareData",
-                "prepare_data.handler.handler",
-                {
-                    "NAME_PREFIX": "movie-recommender-dev",
-                    "SPLIT": "ua",
-                    "SEED": "0",
-                    "LIKED_THRESHOLD": "4",
-                    "RANKING_USERS": "1000",
-                },
-            ),
-            (
-                "training/EvaluateModel",
-                "evaluate_model.handler.handler",
-                {
-                    "GATE_MIN_ACCURACY": "0.7",
-                    "GATE_MIN_AUC": "0.75",
-                    "GATE_MAX_CROSS_ENTROPY": "0.6",
-                },
-            ),
-            ("OnEvent2", "first_model.handler.on_event", {}),
-            ("FirstModelIsComplete", "first_model.handler.is_complete", {}),
-            ("ApiRecommend", "recommend.handler.handler", {"ENDPOINT_NAME": "movie-recommender-dev"}),
-        ],
-    )
-    def test_configuration(
-        self, dev: Assembly, containing: str, handler: str, variables: dict[str, str]
-    ) -> None:
+    @staticmethod
+    def _function(assembly: Assembly, handler: str) -> Resource:
         (function,) = [
             function["Properties"]
-            for _, function in dev.resources("AWS::Lambda::Function")
+            for _, function in assembly.resources("AWS::Lambda::Function")
             if function["Properties"]["Handler"] == handler
         ]
+        return function
+
+    @pytest.mark.parametrize(
+        "handler",
+        [
+            "prepare_data.handler.handler",
+            "evaluate_model.handler.handler",
+            "first_model.handler.on_event",
+            "first_model.handler.is_complete",
+            "recommend.handler.handler",
+        ],
+    )
+    def test_run_on_lambdas_python(self, dev: Assembly, handler: str) -> None:
+        function = self._function(dev, handler)
 
         assert function["Runtime"] == "python3.13"
         assert function["Architectures"] == ["arm64"]
-        environment = function["Environment"]["Variables"]
-        assert environment.items() >= variables.items()
-        assert environment["POWERTOOLS_SERVICE_NAME"].startswith("movie-recommender-dev-")
-        assert environment["LOG_LEVEL"] == "INFO"
+        variables = function["Environment"]["Variables"]
+        assert variables["POWERTOOLS_SERVICE_NAME"].startswith("movie-recommender-dev-")
+        assert variables["LOG_LEVEL"] == "INFO"
+
+    def test_prepare_data_reads_its_settings(self, dev: Assembly, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._set_variables(dev, "prepare_data.handler.handler", monkeypatch)
+        settings = prepare_settings.Settings.from_environment()
+
+        assert settings.name_prefix == "movie-recommender-dev"
+        assert dev.settings.training is not None
+        assert settings.preparation.model_dump() == dev.settings.training.data.model_dump()
+
+    def test_evaluate_model_reads_its_settings(self, dev: Assembly, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._set_variables(dev, "evaluate_model.handler.handler", monkeypatch)
+        settings = evaluate_settings.Settings.from_environment()
+
+        assert dev.settings.training is not None
+        gate = dev.settings.training.gate
+        assert settings.min_accuracy == gate.min_accuracy
+        assert settings.min_auc == gate.min_auc
+        assert settings.max_cross_entropy == gate.max_cross_entropy
+
+    def test_recommend_reads_its_settings(self, dev: Assembly, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._set_variables(dev, "recommend.handler.handler", monkeypatch)
+        # What CloudFormation puts in the place of the parameter.
+        arn = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/1"
+        monkeypatch.setenv("MODEL_PACKAGE_ARN", arn)
+
+        assert recommend_settings.Settings.from_environment().endpoint_name == "movie-recommender-dev"
+
+    def _set_variables(self, assembly: Assembly, handler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Make the function's environment this process's; references of the template become some text."""
+        for name, value in self._function(assembly, handler)["Environment"]["Variables"].items():
+            monkeypatch.setenv(name, value if isinstance(value, str) else "resolved")
 
 
 class TestFirstModel:
     """The custom resource that trains the first model."""
 
     def test_is_told_what_its_function_reads(self, dev: Assembly) -> None:
-        from first_model.events import Properties
-
         properties = dev.the("Custom::FirstModel")["Properties"]
 
         assert {field.alias for field in Properties.model_fields.values()} <= properties.keys()

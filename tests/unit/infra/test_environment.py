@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -107,6 +107,11 @@ class TestShippedEnvironments:
             'account = "1',
             'name = "dev"\naccount = "1',
             "name: unknown key; the file's own name is the environment's",
+        ),
+        (
+            "[logs]",
+            '"a\\nb" = 1\n[logs]',
+            'api."a\\nb" = 1: unknown key; known keys: authorization, burst, quota_per_day, rate_per_second',
         ),
         # missing keys
         ("retain_data = false\n", "", "storage.retain_data is missing: must be true or false"),
@@ -324,6 +329,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     table=st.sampled_from(["model", "storage", "training", "serving", "api", "logs", "account", "region"]),
     key=st.sampled_from(["source", "package_arn", "retain_data", "hyperparameters", "burst", "gate"])
