@@ -1,7 +1,6 @@
 """Serve the local cloud until a signal, and leave nothing running."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -23,8 +22,11 @@ def serve(settings: Settings) -> None:
     Raises:
         LocalCloudError: MiniStack has moved something that SageMaker is hooked into.
     """
-    logging.getLogger("hypercorn.error").setLevel(logging.WARNING)
     sagemaker = emulator.install(settings)
+    print(
+        f"local cloud: listening on http://{settings.host}:{settings.port}, files in {settings.state}",
+        file=sys.stderr,
+    )
     asyncio.run(_serve(settings, sagemaker))
     _exit(sagemaker)
 
@@ -34,6 +36,7 @@ async def _serve(settings: Settings, sagemaker: SageMaker) -> None:
     config.bind = [f"{settings.host}:{settings.port}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
+    config.loglevel = "WARNING"
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -35,6 +35,8 @@ class Container:
         assert self._process.stdout is not None  # noqa: S101
         for line in self._process.stdout:
             self._on_line(line.decode(errors="replace").rstrip("\r\n"))
+        # Collect the exit code even when nobody asks for it: no zombie may stay.
+        self._process.wait()
 
     @property
     def pid(self) -> int:

@@ -44,6 +44,7 @@ class Variant:
         self._model = model
         self._root = context.job_folder(scope, "endpoint", f"{endpoint}/{self.name}-{secrets.token_hex(4)}")
         self._server: ModelServer | None = None
+        self._restart = threading.Lock()
         self.log = LogStream(
             context.cloud,
             scope,
@@ -68,14 +69,17 @@ class Variant:
         }
 
     def start(self) -> None:
-        """Start the server and wait until it is healthy.
+        """Fetch the model, start its server and wait until it is healthy.
 
         Raises:
             NotHealthyError: it is not.
         """
         s3 = self._context.cloud.client("s3", self._scope)
         s3_data.extract_model(s3, self._model.model_data, self._root / "model")
-        self._server = ModelServer(
+        self._server = self._start_server()
+
+    def _start_server(self) -> ModelServer:
+        server = ModelServer(
             self._context.containers,
             root=self._root,
             environment={**self._model.environment, "AWS_REGION": self._scope.region},
@@ -84,13 +88,28 @@ class Variant:
         timeout = self.settings.get(
             "ContainerStartupHealthCheckTimeoutInSeconds", _DEFAULT_HEALTH_TIMEOUT_SECONDS
         )
-        self._server.wait_healthy(timeout)
+        try:
+            server.wait_healthy(timeout)
+        except NotHealthyError:
+            server.stop()
+            raise
+        return server
 
     def invoke(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Ask the model."""
-        if self._server is None:
-            raise OSError("the variant has no server")
-        return self._server.invoke(body, headers, INVOCATION_TIMEOUT_SECONDS)
+        """Ask the model; a server that has died is started again first, as SageMaker does.
+
+        Raises:
+            OSError: it does not answer.
+            NotHealthyError: it died and does not come up again.
+        """
+        server = self._server
+        if server is None or not server.alive():
+            with self._restart:
+                if self._server is server:
+                    self._server = self._start_server()
+                server = self._server
+        assert server is not None  # noqa: S101
+        return server.invoke(body, headers, INVOCATION_TIMEOUT_SECONDS)
 
     def stop(self) -> None:
         """End the server and remove its files."""
@@ -362,7 +381,7 @@ class Endpoints:
         started = time.perf_counter()
         try:
             answer = variant.invoke(body, forwarded)
-        except OSError as error:
+        except (OSError, NotHealthyError) as error:
             answer = Answer(500, {}, str(error).encode())
         self._measure(scope, name, variant, answer.status, time.perf_counter() - started)
         if answer.status >= 400:

@@ -144,3 +144,12 @@ def wait_for(predicate: Callable[[], Any], timeout: float = 60.0) -> Any:
             pytest.fail(f"{predicate} stayed false for {timeout} seconds")
         time.sleep(0.1)
     return value
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

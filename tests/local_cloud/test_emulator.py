@@ -18,7 +18,14 @@ from typing import Any
 
 import pytest
 
-from tests.local_cloud.conftest import ROOT, WITH_STAND_IN, RunningCloud, start_cloud, wait_for
+from tests.local_cloud.conftest import (
+    ROOT,
+    WITH_STAND_IN,
+    RunningCloud,
+    alive,
+    start_cloud,
+    wait_for,
+)
 
 pytestmark = pytest.mark.local_cloud
 
@@ -335,7 +342,7 @@ def test_nothing_outlives_the_cloud(
     finally:
         cloud.process.send_signal(number)
     assert cloud.process.wait(20) == (0 if number == signal.SIGTERM else -signal.SIGKILL)
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), 10)
+    wait_for(lambda: not any(map(alive, processes)), 10)
 
 
 def test_port_in_use_is_one_line(tmp_path: Path) -> None:

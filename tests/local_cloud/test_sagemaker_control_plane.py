@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import struct
 import tarfile
 import time
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_cloud.conftest import RunningCloud, wait_for
+from tests.local_cloud.conftest import RunningCloud, alive, wait_for
 
 pytestmark = pytest.mark.local_cloud
 
@@ -384,7 +386,11 @@ def test_endpoint_serves_updates_rolls_back_and_ends(world: World) -> None:
         assert answer["ContentType"] == "application/jsonlines"
         return dict(json.loads(answer["Body"].read()))
 
+    killed = ask()["pid"]
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: not alive(killed))
     one = ask()
+    assert one["pid"] != killed
     assert (one["bytes"], one["content_type"], one["tag"]) == (5, "application/json", "one")
 
     second = world.config(STAND_IN_TAG="two")
@@ -401,7 +407,7 @@ def test_endpoint_serves_updates_rolls_back_and_ends(world: World) -> None:
     assert updated["LastDeploymentConfig"] == {"BlueGreenUpdatePolicy": policy}
     two = ask()
     assert two["tag"] == "two"
-    wait_for(lambda: not _alive(one["pid"]))
+    wait_for(lambda: not alive(one["pid"]))
 
     world.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=world.config(STAND_IN_EXIT="1"))
     kept = world.settled(name)
@@ -410,15 +416,9 @@ def test_endpoint_serves_updates_rolls_back_and_ends(world: World) -> None:
     assert ask()["pid"] == two["pid"]
 
     world.sagemaker.delete_endpoint(EndpointName=name)
-    wait_for(lambda: not _alive(two["pid"]))
+    wait_for(lambda: not alive(two["pid"]))
     with pytest.raises(ClientError, match=f"Endpoint {name} of account 111111111111 not found"):
         wait_for(lambda: not ask())
-
-
-def _alive(pid: int) -> bool:
-    from pathlib import Path
-
-    return Path(f"/proc/{pid}").exists()
 
 
 def test_endpoint_whose_container_fails_says_so(world: World) -> None:
