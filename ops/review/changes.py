@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from ops.review.differences import Difference, Value, differences
-from ops.review.grading import grade
+from ops.review.grading import grade, refusal
 from ops.review.intrinsics import Readable
 from ops.review.live import live_functions
 from ops.review.model import Action, Assembly, PropertyChange, Resource, ResourceChange, Stack
@@ -103,7 +103,8 @@ class _Comparison:
     def _change(self, draft: Draft) -> ResourceChange:
         resource = draft.resource
         side = self._before if draft.after is None else self._after
-        grades, because = grade(draft, side.assembly.stacks[resource.stack], self._functions)
+        stack = side.assembly.stacks[resource.stack]
+        grades, because = grade(draft, stack, self._functions)
         action: Action = "add" if draft.before is None else "remove" if draft.after is None else "change"
         return ResourceChange(
             stack=resource.stack,
@@ -114,6 +115,7 @@ class _Comparison:
             grades=grades,
             properties=tuple(sorted(draft.properties, key=lambda change: (change.noise, change.path))),
             because=because,
+            fails=refusal(draft, stack),
         )
 
 

@@ -23,7 +23,7 @@ def grade(draft: Draft, stack: Stack, functions: Functions) -> tuple[tuple[Grade
     elif draft.after is None:
         found = list(_removed(draft.before, functions))
     else:
-        found = list(_changed(draft, draft.before, draft.after, stack, functions))
+        found = list(_changed(draft, draft.before, draft.after, functions))
     grades = sorted({entry for entry, _ in found if entry}, key=lambda entry: entry.severity, reverse=True)
     if schema_of(draft.resource.type, stack) is None:
         unknown = f"{draft.resource.type} is an unknown resource type: what happens to it cannot be predicted"
@@ -44,9 +44,7 @@ def _removed(resource: Resource, functions: Functions) -> Judgement:
     yield from _lost(resource, "removed", keeps_data(resource, "removed"))
 
 
-def _changed(
-    draft: Draft, before: Resource, after: Resource, stack: Stack, functions: Functions
-) -> Judgement:
+def _changed(draft: Draft, before: Resource, after: Resource, functions: Functions) -> Judgement:
     effective = [change for change in draft.properties if not change.noise]
     if not effective and draft.replaced == "no":
         yield Grade.NO_EFFECT, ""
@@ -59,14 +57,12 @@ def _changed(
     if draft.replaced == "no":
         yield Grade.IN_PLACE, ""
     else:
-        yield from _replaced(draft, before, after, stack)
+        yield from _replaced(draft, before, after)
     yield from _policies(before, after)
 
 
-def _replaced(draft: Draft, before: Resource, after: Resource, stack: Stack) -> Judgement:
+def _replaced(draft: Draft, before: Resource, after: Resource) -> Judgement:
     yield Grade.REPLACED, ""
-    if before.type != after.type:
-        yield None, f"its type changes from {before.type}: CloudFormation refuses this under one logical id"
     if draft.renamed:
         yield (
             None,
@@ -82,14 +78,29 @@ def _replaced(draft: Draft, before: Resource, after: Resource, stack: Stack) -> 
                 None,
                 f"{verb} replaced because of {change.path.removeprefix('Properties.')}: {change.reason}",
             )
-    name = fixed_name(draft, schema_of(after.type, stack))
-    if name is not None:
-        yield (
-            None,
-            f"its name stays {name}: the new one cannot be created beside the old one, so the update fails",
-        )
     kept = keeps_data(before, "removed" if draft.renamed else "replaced")
     yield from _lost(before, "replaced", kept and (draft.renamed or keeps_data(after, "replaced")))
+
+
+def refusal(draft: Draft, stack: Stack) -> str:
+    """Return why CloudFormation will refuse to update `draft` in `stack`, or nothing."""
+    before, after = draft.before, draft.after
+    if before is None or after is None or draft.replaced == "no":
+        return ""
+    if before.type != after.type:
+        return f"its type changes from {before.type}, which is not possible under one logical id"
+    token = any(change.path == "Properties.ServiceToken" for change in draft.properties)
+    if token and not draft.renamed and _is_custom(after.type):
+        return "the ServiceToken of a custom resource cannot change: give the resource another logical id"
+    name = fixed_name(draft, schema_of(after.type, stack))
+    if name is not None:
+        return f"its name stays {name}: the new one cannot be created beside the old one"
+    return ""
+
+
+def _is_custom(resource_type: str) -> bool:
+    """Tell whether a function of the app stands behind resources of this type."""
+    return resource_type.startswith("Custom::") or resource_type == "AWS::CloudFormation::CustomResource"
 
 
 def _lost(resource: Resource, when: Literal["removed", "replaced"], kept: bool) -> Judgement:

@@ -149,6 +149,8 @@ class ResourceChange:
     properties: tuple[PropertyChange, ...] = ()
     because: tuple[str, ...] = ()
     """Sentences that explain the grades."""
+    fails: str = ""
+    """Why CloudFormation will refuse the update; empty if nothing says that it will."""
 
     @property
     def grade(self) -> Grade:
@@ -188,6 +190,8 @@ class EnvironmentReview:
     protection: ProtectionReview
     cost: CostReview
     findings: FindingsReview
+    refusals: tuple[str, ...] = ()
+    """What CloudFormation will refuse although no single resource's change shows it."""
     notes: tuple[str, ...] = ()
 
 

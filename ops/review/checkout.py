@@ -1,0 +1,141 @@
+"""The two trees to compare: the working tree, and a commit of it in a worktree of its own."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.errors import OperationError
+
+_SHARED = ("node_modules", ".data")
+"""What is not in git and is the same for every commit."""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A git checkout."""
+
+    root: Path
+    dirty: bool
+    """Whether the working tree differs from its commit."""
+
+    @property
+    def head(self) -> str:
+        """What the working tree is, in words."""
+        commit = _git(self.root, "rev-parse", "--short", "HEAD")
+        return f"the working tree on {commit}" if self.dirty else commit
+
+    def default_base(self) -> str:
+        """Return what to compare with if nobody says: the last commit that the working tree differs from.
+
+        Raises:
+            OperationError: the working tree is the first commit.
+        """
+        if self.dirty:
+            return "HEAD"
+        if not _succeeds(self.root, "rev-parse", "--verify", "--quiet", "HEAD~1^{commit}"):
+            raise OperationError(
+                "There is no commit before this one to compare with (a shallow clone has none, either): "
+                "name one with --base, or change something"
+            )
+        return "HEAD~1"
+
+    def commit(self, ref: str) -> str:
+        """Return the hash that `ref` names.
+
+        Raises:
+            OperationError: there is no such commit.
+        """
+        if ref.startswith("-") or not _succeeds(
+            self.root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"
+        ):
+            raise OperationError(
+                f"--base {ref}: there is no such commit, branch or tag in {self.root}; "
+                "`git fetch` brings what is only on the remote"
+            )
+        return _git(self.root, "rev-parse", "--verify", f"{ref}^{{commit}}")
+
+    def described(self, ref: str) -> str:
+        """Return `ref` with the short hash that it names."""
+        short = _git(self.root, "rev-parse", "--short", self.commit(ref))
+        return ref if ref.startswith(short) else f"{ref} ({short})"
+
+    @contextmanager
+    def worktree(self, ref: str, folder: Path) -> Iterator[Path]:
+        """Check `ref` out into `folder`, with this checkout's packages and downloads; remove it afterwards.
+
+        Raises:
+            OperationError: git could not.
+        """
+        _git(self.root, "worktree", "add", "--quiet", "--detach", str(folder), self.commit(ref))
+        try:
+            self._share_with(folder)
+            yield folder
+        finally:
+            self._remove(folder)
+
+    def _share_with(self, folder: Path) -> None:
+        for name in _SHARED:
+            if (self.root / name).exists() and not (folder / name).exists():
+                (folder / name).symlink_to(self.root / name)
+        if not (folder / ".venv").exists():
+            (folder / ".venv").symlink_to(sys.prefix)
+        build = self.root / "build"
+        if (build / "functions").is_dir():
+            shutil.copytree(build / "functions", folder / "build" / "functions", symlinks=True)
+        if (build / "wheels").is_dir():
+            (folder / "build").mkdir(exist_ok=True)
+            (folder / "build" / "wheels").symlink_to(build / "wheels")
+
+    def _remove(self, folder: Path) -> None:
+        for link in (*_SHARED, ".venv", "build/wheels"):
+            if (folder / link).is_symlink():
+                (folder / link).unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+        _git(self.root, "worktree", "prune")
+
+
+def checkout(directory: Path) -> Checkout:
+    """Return the git checkout that `directory` is the root of or in.
+
+    Raises:
+        OperationError: it is in none, it has no commit, or git is not installed.
+    """
+    if shutil.which("git") is None:
+        raise OperationError(
+            "git is not installed: compare two synthesized directories with --before and --after"
+        )
+    if not _succeeds(directory, "rev-parse", "--show-toplevel"):
+        raise OperationError(
+            f"{directory} is not a git checkout, so there is nothing to compare with: "
+            "compare two synthesized directories with --before and --after"
+        )
+    root = Path(_git(directory, "rev-parse", "--show-toplevel"))
+    if not _succeeds(root, "rev-parse", "--verify", "--quiet", "HEAD"):
+        raise OperationError(f"{root} has no commit yet, so there is nothing to compare with")
+    return Checkout(root=root, dirty=bool(_git(root, "status", "--porcelain")))
+
+
+def _succeeds(directory: Path, *arguments: str) -> bool:
+    return _run(directory, *arguments).returncode == 0
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    finished = _run(directory, *arguments)
+    if finished.returncode != 0:
+        reason = " ".join(finished.stderr.split()) or f"exit code {finished.returncode}"
+        raise OperationError(f"`git {' '.join(arguments[:2])}` failed: {reason}")
+    return finished.stdout.strip()
+
+
+def _run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603
+        ["git", *arguments],  # noqa: S607 - the user's own git
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
