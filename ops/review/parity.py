@@ -25,6 +25,7 @@ _DECIDED_BY: Mapping[str, tuple[str, ...]] = {
     "DeletionPolicy": ("storage.retain_data",),
     "EmptyBucketsLogs": ("storage.retain_data",),
     "EventBridgeEnabled": ("training.upload_trigger", "training", "model.source"),
+    "MissingAuthenticationToken": ("api.authorization",),
     "Quota": ("api.quota_per_day", "api.authorization"),
     "AutoDeleteObjects": ("storage.retain_data",),
     "S3AutoDeleteObjects": ("storage.retain_data",),
@@ -207,7 +208,8 @@ class _Judge:
             parts: tuple[str, ...] = tuple(re.split(r"[^A-Za-z0-9]+", fact.subject))
         else:
             # What the construct is called says more than where it is.
-            parts = tuple(re.split(r"[^A-Za-z0-9]+", f"{fact.subject.partition('/')[2]} {fact.path}"))
+            named = f"{fact.subject.partition('/')[2]} {fact.path} {' '.join(fact.types) if fact.presence else ''}"
+            parts = tuple(re.split(r"[^A-Za-z0-9]+", named))
         known = [
             key
             for name, keys in _DECIDED_BY.items()

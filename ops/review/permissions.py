@@ -8,6 +8,7 @@ reordering statements is therefore no change, and `s3:GetObject` is no news to w
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from ops.review.alarms import alarms_of, condition_alarms, trust_alarm
@@ -108,6 +109,10 @@ class _Atom:
     resource: Reach
     conditions: frozenset[Condition]
 
+    @property
+    def order(self) -> tuple[Reach, Reach, list[Condition]]:
+        return self.action, self.resource, sorted(self.conditions)
+
     def covers(self, other: "_Atom") -> bool:
         return self.covers_act(other) and allows_all_of(self.conditions, other.conditions)
 
@@ -139,15 +144,36 @@ class _Group:
 
     def __init__(self, members: Iterable[Statement]) -> None:
         self.members = tuple(members)
-        self.atoms = tuple(dict.fromkeys(atom for member in self.members for atom in _atoms(member)))
-        self.exact = frozenset(self.atoms)
+        found = {atom for member in self.members for atom in _atoms(member)}
+        self.atoms = tuple(sorted(found, key=lambda atom: atom.order))
+        self.exact = frozenset(found)
+        self._spelling = _spelling(self.members)
+
+    @cached_property
+    def widest(self) -> tuple[_Atom, ...]:
+        """The atoms that no other covers; they cover all others."""
+        kept: list[_Atom] = []
+        for atom in self.atoms:
+            if not any(mine.covers(atom) for mine in kept):
+                kept = [mine for mine in kept if not atom.covers(mine)] + [atom]
+        return tuple(kept)
 
     def cover(self, atom: _Atom) -> bool:
-        return atom in self.exact or any(mine.covers(atom) for mine in self.atoms)
+        return atom in self.exact or any(mine.covers(atom) for mine in self.widest)
 
     def lacks(self, statement: Statement) -> tuple[_Atom, ...]:
         """The atoms of `statement` that no member covers."""
         return tuple(atom for atom in _atoms(statement) if not self.cover(atom))
+
+    def spelled(self, action: Reach) -> str:
+        """An action as the members spell it."""
+        patterns = tuple(self._spelling.get(pattern, pattern) for pattern in action.patterns)
+        return " ".join(shown_reach(Reach(patterns, action.inverted)))
+
+
+def _spelling(members: Iterable[Statement]) -> dict[str, str]:
+    patterns = sorted({pattern for member in members for pattern in member.actions.patterns})
+    return {pattern.lower(): pattern for pattern in patterns}
 
 
 _Key = tuple[str, str, str, str]
@@ -232,7 +258,7 @@ def _change(
 
 def _written(statement: Statement, atoms: tuple[_Atom, ...]) -> tuple[tuple[Reach, ...], tuple[Reach, ...]]:
     """The actions (in the statement's own spelling) and the resources of `atoms`."""
-    spelling = {pattern.lower(): pattern for pattern in statement.actions.patterns}
+    spelling = _spelling((statement,))
     actions = dict.fromkeys(
         Reach(tuple(spelling[pattern] for pattern in atom.action.patterns), atom.action.inverted)
         for atom in atoms
@@ -258,21 +284,22 @@ def _news(statement: Statement, atoms: tuple[_Atom, ...], old: _Group) -> tuple[
     """What `atoms` permit beyond the statements in `old`, in words."""
     if statement.kind == "trust" and not old.atoms:
         return trust_alarm(statement)
-    return tuple(dict.fromkeys(word for atom in atoms for word in _novelty(atom, old)))
+    new = _Group((statement,))
+    return tuple(dict.fromkeys(word for atom in atoms for word in _novelty(atom, old, new)))
 
 
-def _novelty(atom: _Atom, old: _Group) -> tuple[str, ...]:
-    action, resource = " ".join(shown_reach(atom.action)), " ".join(shown_reach(atom.resource))
-    covering = [mine for mine in old.atoms if mine.covers_act(atom)]
-    if covering:
-        return condition_alarms(covering[0].conditions, atom.conditions)
-    for mine in old.atoms:
+def _novelty(atom: _Atom, old: _Group, new: _Group) -> tuple[str, ...]:
+    action, resource = new.spelled(atom.action), " ".join(shown_reach(atom.resource))
+    for mine in old.widest:
+        if mine.covers_act(atom):
+            return condition_alarms(mine.conditions, atom.conditions)
+    for mine in old.widest:
         if mine.action.covers(atom.action) and atom.resource.covers(mine.resource):
             return (f"wider resource: {' '.join(shown_reach(mine.resource))} → {resource}",)
-    for mine in old.atoms:
+    for mine in old.widest:
         if atom.action.covers(mine.action) and atom.resource.touches(mine.resource):
-            return (f"wider action: {' '.join(shown_reach(mine.action))} → {action}",)
-    if any(mine.action.covers(atom.action) for mine in old.atoms):
+            return (f"wider action: {old.spelled(mine.action)} → {action}",)
+    if any(mine.action.covers(atom.action) for mine in old.widest):
         return (f"new resource: {resource}",)
     return (f"new action: {action}",)
 
