@@ -58,7 +58,7 @@ class RegionPrices:
     def __getitem__(self, name: str) -> Price:
         """Return the price that is called `name` in `prices.toml`; raise UnpricedError if there is none."""
         if name not in self.prices:
-            raise UnpricedError(f"no price for {name.replace('_', ' ')} in {self.region}")
+            raise UnpricedError(f"no price for {name} in {self.region}")
         return self.prices[name]
 
     def instance_hour(self, instance_type: str) -> Price:
@@ -88,17 +88,13 @@ def price_table() -> Mapping[str, RegionPrices]:
 
 
 def _region(region: str, tables: Mapping[str, Any], sources: Mapping[str, Source]) -> RegionPrices:
-    hours = dict(tables["instance_hour"])
-    usual = hours.pop("sources")
     return RegionPrices(
         region=region,
         prices={name: _price(entry, sources) for name, entry in tables["prices"].items()},
         instance_hours={
-            name: _price(
-                {"sources": usual, "unit": "hour"} | (entry if isinstance(entry, dict) else {"usd": entry}),
-                sources,
-            )
-            for name, entry in hours.items()
+            name: _price({"usd": usd, "unit": "hour", "sources": group["sources"]}, sources)
+            for group in tables["instance_hours"]
+            for name, usd in group["usd"].items()
         },
     )
 

@@ -5,10 +5,10 @@ Syntax: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.ht
 
 import calendar
 import re
-from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Final
+from functools import cache
+from typing import Final, Literal
 
 HOURS_PER_MONTH: Final = 730
 """A twelfth of a year, as AWS's own calculator counts."""
@@ -48,7 +48,7 @@ def runs_per_month(expression: str) -> Decimal:
 
 
 def _days_per_month(day_of_month: str, month: str, day_of_week: str, year: str) -> Decimal:
-    months = _values(month, 1, 12, _MONTHS)
+    months = _values(month, 1, 12, "months")
     years = range(_FIRST_YEAR, _FIRST_YEAR + 4) if year == "*" else sorted(_values(year, 1970, 2199))
     matching = sum(
         1
@@ -88,13 +88,16 @@ def _day_of_week(day: date, field: str) -> bool:
     if field == "L":
         return number == 7
     if last := re.fullmatch(r"(\d|[A-Z]{3})L", field):
-        return number in _values(last[1], 1, 7, _DAYS) and (day + timedelta(days=7)).month != day.month
+        return number in _values(last[1], 1, 7, "days") and (day + timedelta(days=7)).month != day.month
     if nth := re.fullmatch(r"(\d|[A-Z]{3})#([1-5])", field):
-        return number in _values(nth[1], 1, 7, _DAYS) and (day.day - 1) // 7 + 1 == int(nth[2])
-    return number in _values(field, 1, 7, _DAYS)
+        return number in _values(nth[1], 1, 7, "days") and (day.day - 1) // 7 + 1 == int(nth[2])
+    return number in _values(field, 1, 7, "days")
 
 
-def _values(field: str, lowest: int, highest: int, names: Mapping[str, int] | None = None) -> set[int]:
+@cache
+def _values(
+    field: str, lowest: int, highest: int, names: Literal["months", "days"] | None = None
+) -> set[int]:
     """The values that a field with `,`, `-`, `*` and `/` allows."""
     found: set[int] = set()
     for part in field.split(","):
@@ -113,5 +116,6 @@ def _values(field: str, lowest: int, highest: int, names: Mapping[str, int] | No
     return found
 
 
-def _value(text: str, names: Mapping[str, int] | None) -> int:
-    return names[text] if names and text in names else int(text)
+def _value(text: str, names: Literal["months", "days"] | None) -> int:
+    known = {"months": _MONTHS, "days": _DAYS, None: {}}[names]
+    return known[text] if text in known else int(text)

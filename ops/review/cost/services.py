@@ -34,9 +34,7 @@ def rest_api(resource: Resource, context: Context) -> Iterator[Estimate]:
 
 def rest_stage(resource: Resource, context: Context) -> Iterator[Estimate | Unpriced]:
     """Price a stage by its detailed metrics, of which every method has its own."""
-    settings = [
-        each for each in context.value(resource, "MethodSettings") or () if each.get("MetricsEnabled")
-    ]
+    settings = [each for each in context.tables(resource, "MethodSettings") if each.get("MetricsEnabled")]
     metered = _metered_methods(resource, settings, context)
     number = metered * len(_DETAILED_METRICS)
     amount = context.prices["metric"].of(number) if number else Decimal(0)
@@ -53,7 +51,7 @@ def _metered_methods(stage: Resource, settings: list[Mapping[str, Any]], context
     return len(settings)
 
 
-def bucket(resource: Resource, context: Context) -> Iterator[Estimate]:
+def bucket(resource: Resource, context: Context) -> Iterator[Estimate | Unpriced]:
     """Price a bucket by what it holds, by requests, and by the events that it sends to EventBridge."""
     traffic, prices = context.traffic, context.prices
     amount = prices["s3_storage"].of(traffic.bucket_gb)
@@ -64,17 +62,20 @@ def bucket(resource: Resource, context: Context) -> Iterator[Estimate]:
     )
     events = context.value(resource, "NotificationConfiguration", "EventBridgeConfiguration")
     if isinstance(events, Mapping) and events.get("EventBridgeEnabled", True):
-        amount += prices["event"].of(traffic.bucket_writes)
-        driver += f", {readable(traffic.bucket_writes)} events"
+        try:
+            amount += prices["event"].of(traffic.bucket_writes)
+            driver += f", {readable(traffic.bucket_writes)} events"
+        except UnpricedError as error:
+            yield Unpriced(str(error), part="events")
     yield Estimate(amount, driver)
 
 
 def key(resource: Resource, context: Context) -> Iterator[Estimate]:
-    """Price a customer-managed key and requests to it."""
-    del resource
+    """Price a customer-managed key and requests to it; a rotation adds a key that is kept."""
     requests = context.traffic.key_requests
     amount = context.prices["kms_key"].of(1) + context.prices["kms_request"].of(requests)
-    yield Estimate(amount, f"1 key, {readable(requests)} requests")
+    rotated = " until its first rotation" if context.value(resource, "EnableKeyRotation") is True else ""
+    yield Estimate(amount, f"1 key{rotated}, {readable(requests)} requests")
 
 
 def log_group(resource: Resource, context: Context) -> Iterator[Estimate]:

@@ -45,6 +45,10 @@ class Usage:
         self._readable = readable_values
         self._traffic = traffic
 
+    def _resources(self, *types: str) -> list[Resource]:
+        """Of these types, in an order that does not depend on the templates'."""
+        return sorted(self._assembly.resources(*types), key=_node)
+
     def workflow(self, machine: Resource) -> Workflow:
         """Return what an execution of `machine` does; raise UnpricedError if the template does not tell."""
         definition = machine.properties.get("Definition")
@@ -94,13 +98,14 @@ class Usage:
         return tuple(found)
 
     def _triggers(self, target: Resource) -> Iterator[Calls]:
-        for schedule in self._assembly.resources("AWS::Scheduler::Schedule"):
+        for schedule in self._resources("AWS::Scheduler::Schedule"):
             arn = _mapping(schedule.properties.get("Target")).get("Arn")
             if self._refers_to(arn, schedule, target):
                 yield self._scheduled(schedule)
-        for rule in self._assembly.resources("AWS::Events::Rule"):
-            targets = [_mapping(each).get("Arn") for each in rule.properties.get("Targets") or ()]
-            if any(self._refers_to(arn, rule, target) for arn in targets):
+        for rule in self._resources("AWS::Events::Rule"):
+            targets = rule.properties.get("Targets")
+            arns = [_mapping(each).get("Arn") for each in targets] if isinstance(targets, list) else []
+            if self._refers_to(arns, rule, target):
                 if "ScheduleExpression" in rule.properties:
                     yield self._scheduled(rule)
                 else:
@@ -134,7 +139,7 @@ class Usage:
     @cached_property
     def _methods_by_api(self) -> Mapping[_Node, list[Resource]]:
         methods: dict[_Node, list[Resource]] = {}
-        for method in self._assembly.resources("AWS::ApiGateway::Method"):
+        for method in self._resources("AWS::ApiGateway::Method"):
             api = self._readable.reference(method.properties.get("RestApiId"), method.stack)
             if api is not None and method.properties.get("HttpMethod") != "OPTIONS":
                 methods.setdefault((api.stack, api.logical_id), []).append(method)
@@ -160,7 +165,7 @@ class Usage:
     @cached_property
     def _functions_by_workflow(self) -> tuple[tuple[Resource, Counter[str]], ...]:
         found = []
-        for machine in self._assembly.resources(_STATE_MACHINE):
+        for machine in self._resources(_STATE_MACHINE):
             try:
                 found.append((machine, Counter(self.workflow(machine).functions)))
             except UnpricedError:
@@ -169,44 +174,62 @@ class Usage:
 
     def _serves_deployments(self, resource: Resource, before: frozenset[_Node]) -> bool:
         """Whether a custom resource calls it, or a function that does nothing else may."""
-        if _node(resource) in before:
+        node = _node(resource)
+        if node in before:
             return False
-        if any(
-            self._refers_to(custom.properties.get("ServiceToken"), custom, resource)
-            for custom in self._assembly.resources()
-            if custom.type.startswith("Custom::") or custom.type == "AWS::CloudFormation::CustomResource"
-        ):
+        if self._aliases(resource) & self._service_tokens:
             return True
-        callers = [
-            function
-            for function in self._assembly.resources(_FUNCTION)
-            if _node(function) != _node(resource)
-            and self._refers_to(function.properties.get("Environment"), function, resource)
-        ]
-        return any(self._serves_deployments(caller, before | {_node(resource)}) for caller in callers)
+        return any(
+            self._serves_deployments(caller, before | {node})
+            for caller, named in self._environments
+            if self._aliases(resource) & named and _node(caller) != node
+        )
+
+    @cached_property
+    def _service_tokens(self) -> frozenset[_Node]:
+        """What custom resources call."""
+        return frozenset(
+            node
+            for custom in self._resources()
+            if custom.type.startswith("Custom::") or custom.type == "AWS::CloudFormation::CustomResource"
+            for node in self._nodes_in(custom.properties.get("ServiceToken"), custom)
+        )
+
+    @cached_property
+    def _environments(self) -> tuple[tuple[Resource, frozenset[_Node]], ...]:
+        """Each function with what its environment variables name, which it may call."""
+        return tuple(
+            (function, self._nodes_in(function.properties.get("Environment"), function))
+            for function in self._resources(_FUNCTION)
+        )
 
     def _only_after_failures(self, function: Resource) -> bool:
         return any(
             self._refers_to(machine.properties.get(key), machine, function)
-            for machine in self._assembly.resources(_STATE_MACHINE)
+            for machine in self._resources(_STATE_MACHINE)
             for key in ("DefinitionString", "Definition", "DefinitionSubstitutions")
         )
 
     def _refers_to(self, value: Any, owner: Resource, target: Resource) -> bool:
-        return any(
-            (found.stack, found.logical_id) in self._aliases(target)
-            for found in self._readable.references(value, owner.stack)
+        return bool(self._nodes_in(value, owner) & self._aliases(target))
+
+    def _nodes_in(self, value: Any, owner: Resource) -> frozenset[_Node]:
+        """The resources that `value` leads to."""
+        return frozenset(
+            (found.stack, found.logical_id) for found in self._readable.references(value, owner.stack)
         )
 
-    def _aliases(self, target: Resource) -> set[_Node]:
+    def _aliases(self, target: Resource) -> frozenset[_Node]:
         """`target` and, of a function, its versions and aliases."""
-        nodes = {_node(target)}
-        if target.type == _FUNCTION:
-            for other in self._assembly.resources("AWS::Lambda::Version", "AWS::Lambda::Alias"):
-                function = self._readable.reference(other.properties.get("FunctionName"), other.stack)
-                if function is not None and (function.stack, function.logical_id) == _node(target):
-                    nodes.add(_node(other))
-        return nodes
+        return self._aliases_of_functions.get(_node(target), frozenset()) | {_node(target)}
+
+    @cached_property
+    def _aliases_of_functions(self) -> Mapping[_Node, frozenset[_Node]]:
+        found: dict[_Node, frozenset[_Node]] = {}
+        for alias in self._resources("AWS::Lambda::Version", "AWS::Lambda::Alias"):
+            for function in self._nodes_in(alias.properties.get("FunctionName"), alias):
+                found[function] = found.get(function, frozenset()) | {_node(alias)}
+        return found
 
 
 def _paths_in(text: str) -> set[str]:
