@@ -8,7 +8,10 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 
-no_packages = { echo "Installing from $(1) failed, as the lines above say: is there a network, and a proxy set if one is needed?" >&2; exit 1; }
+# The version that uv.lock has too.
+UV = $(shell sed -n 's/^ *"\(uv==[0-9.]*\)",$$/\1/p' pyproject.toml)
+INSTALL_LOG := $(VENV)/install.log
+logged = >>$(INSTALL_LOG) 2>&1 || { echo "Installing from $(1) failed (why: $(INSTALL_LOG)): is there a network, and a proxy set if one is needed?" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down test check lint types unit template end-to-end fidelity format synth clean
@@ -21,22 +24,22 @@ $(BIN)/uv: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"Python 3.11 or newer is needed, this is {v.major}.{v.minor}: install one, or name it: make PYTHON=python3.12 ...") if v < (3, 11) else None'
 	@echo "Creating the Python environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^ *"\(uv==[0-9.]*\)",$$/\1/p' pyproject.toml)" || $(call no_packages,PyPI)
+	@$(BIN)/python -m pip install --retries 1 --disable-pip-version-check $(UV) $(call logged,PyPI)
 	@touch $@
 
 $(VENV)/.runtime: $(BIN)/uv uv.lock
 	@echo "Installing the locked Python packages"
-	@$(BIN)/uv sync --quiet --frozen --no-default-groups --inexact || $(call no_packages,PyPI)
+	@$(BIN)/uv sync --quiet --frozen --no-default-groups --inexact $(call logged,PyPI)
 	@touch $@
 
 $(VENV)/.development: $(VENV)/.runtime
 	@echo "Installing the locked development packages"
-	@$(BIN)/uv sync --quiet --frozen --all-groups || $(call no_packages,PyPI)
+	@$(BIN)/uv sync --quiet --frozen --all-groups $(call logged,PyPI)
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json $(VENV)/.runtime
 	@echo "Installing the CDK command line"
-	@npm ci --loglevel=error --no-fund --no-audit >/dev/null || $(call no_packages,npm)
+	@npm ci --no-fund --no-audit --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000 $(call logged,npm)
 	@touch $@
 
 # -- running ----------------------------------------------------------------------------------------------------
