@@ -1,0 +1,228 @@
+"""What a report says in which order, in whatever format: groups, sorted by what deserves attention first."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ops.review.cost import CostLine
+from ops.review.exposure import Door
+from ops.review.findings import Finding, Suppression
+from ops.review.model import EnvironmentReview, Grade, PropertyChange, ResourceChange, Review
+from ops.review.parity import ParityRow
+from ops.review.permissions import StatementChange
+from ops.review.presentation.wording import ABSENT, delta, money
+from ops.review.protection import ProtectionRow
+
+
+@dataclass(frozen=True)
+class StackChanges:
+    """The changes to one stack."""
+
+    name: str
+    changes: tuple[ResourceChange, ...]
+    """Those with an effect, most severe first."""
+    without_effect: tuple[ResourceChange, ...]
+
+    @property
+    def severity(self) -> int:
+        """That of the most severe change."""
+        return max((change.grade.severity for change in self.changes), default=0)
+
+
+@dataclass(frozen=True)
+class PrincipalChanges:
+    """The changes to what one principal may do, or to who may act as it."""
+
+    principal: str
+    statements: tuple[StatementChange, ...]
+    trusts: tuple[StatementChange, ...]
+
+    @property
+    def opens(self) -> bool:
+        """Whether anything is allowed that was not."""
+        return any(statement.widens for statement in (*self.statements, *self.trusts))
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One environment in numbers."""
+
+    environment: str
+    compared: bool
+    grades: dict[Grade, int]
+    widened: int
+    opened: int
+    weaker: int
+    new_findings: int
+    before: Decimal | None
+    after: Decimal
+
+
+def by_stack(environment: EnvironmentReview) -> tuple[StackChanges, ...]:
+    """Return the changes of `environment` by stack: the stack with the most severe change first."""
+    grouped: dict[str, list[ResourceChange]] = {}
+    for change in environment.changes:
+        grouped.setdefault(change.stack, []).append(change)
+    stacks = (
+        StackChanges(
+            name=stack,
+            changes=tuple(
+                sorted(
+                    (change for change in changes if change.grade is not Grade.NO_EFFECT),
+                    key=lambda change: (-change.grade.severity, change.path, change.logical_id),
+                )
+            ),
+            without_effect=tuple(change for change in changes if change.grade is Grade.NO_EFFECT),
+        )
+        for stack, changes in grouped.items()
+    )
+    return tuple(sorted(stacks, key=lambda stack: (-stack.severity, stack.name)))
+
+
+def telling(change: ResourceChange) -> tuple[PropertyChange, ...]:
+    """The property changes that have an effect, those that replace first."""
+    order = {"yes": 0, "conditionally": 1, "no": 2}
+    return tuple(sorted((p for p in change.properties if not p.noise), key=lambda p: order[p.replaces]))
+
+
+def noise(change: ResourceChange) -> tuple[PropertyChange, ...]:
+    """The property changes without an effect."""
+    return tuple(found for found in change.properties if found.noise)
+
+
+def by_principal(environment: EnvironmentReview) -> tuple[PrincipalChanges, ...]:
+    """Return the permission changes by principal: those that open something first."""
+    permissions: dict[str, list[StatementChange]] = {}
+    trusts: dict[str, list[StatementChange]] = {}
+    for grouped, changes in (
+        (permissions, environment.permissions.statements),
+        (trusts, environment.permissions.trusts),
+    ):
+        for statement in changes:
+            grouped.setdefault(statement.principal, []).append(statement)
+    groups = (
+        PrincipalChanges(
+            principal,
+            tuple(sorted(permissions.get(principal, ()), key=_statement_order)),
+            tuple(sorted(trusts.get(principal, ()), key=_statement_order)),
+        )
+        for principal in {**permissions, **trusts}
+    )
+    return tuple(sorted(groups, key=lambda group: (not group.opens, group.principal)))
+
+
+def _statement_order(statement: StatementChange) -> tuple[bool, bool, str]:
+    return not statement.widens, not statement.alarms, statement.source
+
+
+def doors(environment: EnvironmentReview) -> tuple[tuple[Door, ...], tuple[Door, ...]]:
+    """Return the ways in that the change opens, and all others: open as before, or closed by it."""
+    found = environment.permissions.doors
+    return tuple(d for d in found if d.state == "opened"), tuple(d for d in found if d.state != "opened")
+
+
+def protection_rows(
+    environment: EnvironmentReview,
+) -> tuple[tuple[ProtectionRow, ...], tuple[ProtectionRow, ...]]:
+    """Return the rows that changed or are not as they should be (weaker first), and all others."""
+    rows = environment.protection.rows
+    # Without anything to compare with, all rows would be new.
+    compared = environment.before is not None
+    noted = [row for row in rows if row.weaker or not row.ok or (compared and row.before != row.after)]
+    return (
+        tuple(sorted(noted, key=lambda row: (not row.weaker, row.ok, row.subject, row.aspect))),
+        tuple(row for row in rows if row not in noted),
+    )
+
+
+def cost_lines(environment: EnvironmentReview) -> tuple[CostLine, ...]:
+    """Return the priced lines, dearest first."""
+    return tuple(
+        sorted(
+            environment.cost.lines,
+            key=lambda line: (-max(line.after or Decimal(0), line.before or Decimal(0)), line.subject),
+        )
+    )
+
+
+def new_first(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Return the new findings, and those that were there before."""
+    found = tuple(findings)
+    return tuple(f for f in found if f.new), tuple(f for f in found if not f.new)
+
+
+def new_suppressions(
+    suppressions: Iterable[Suppression],
+) -> tuple[tuple[Suppression, ...], tuple[Suppression, ...]]:
+    """Return the new suppressions, and those that were there before."""
+    found = tuple(suppressions)
+    return tuple(s for s in found if s.new), tuple(s for s in found if not s.new)
+
+
+def parity_rows(review: Review) -> tuple[tuple[ParityRow, ...], tuple[ParityRow, ...]]:
+    """Return the rows that differ (unexplained first), and those that are alike."""
+    rows = review.parity.rows
+    differing = sorted((row for row in rows if row.differs), key=lambda row: (row.explained, row.key))
+    return tuple(differing), tuple(row for row in rows if not row.differs)
+
+
+def glances(review: Review) -> tuple[Glance, ...]:
+    """Return each environment in numbers, in the review's order."""
+    return tuple(_glance(environment) for environment in review.environments)
+
+
+def _glance(environment: EnvironmentReview) -> Glance:
+    permissions = environment.permissions
+    return Glance(
+        environment=environment.name,
+        compared=environment.before is not None,
+        grades={grade: sum(grade in change.grades for change in environment.changes) for grade in Grade},
+        widened=sum(change.widens for change in (*permissions.statements, *permissions.trusts)),
+        opened=len(permissions.opened),
+        weaker=sum(row.weaker for row in environment.protection.rows),
+        new_findings=sum(finding.new for finding in environment.findings.findings),
+        before=environment.cost.monthly_before,
+        after=environment.cost.monthly_after,
+    )
+
+
+def glance_rows(review: Review) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return each environment in numbers, as rows of a table: a name, and a cell for each environment.
+
+    Rows without any number are left out.
+    """
+    found = glances(review)
+    rows = [
+        (name, tuple(_number(glance.grades[grade]) for glance in found))
+        for grade, name in _GLANCE_GRADES.items()
+    ]
+    rows += [
+        ("permissions given", tuple(_number(glance.widened) for glance in found)),
+        ("ways in opened", tuple(_number(glance.opened) for glance in found)),
+        ("weaker protection", tuple(_number(glance.weaker) for glance in found)),
+        ("new findings", tuple(_number(glance.new_findings) for glance in found)),
+        ("cost a month, after", tuple(money(glance.after) for glance in found)),
+        (
+            "difference",
+            tuple(
+                ABSENT if glance.before is None else delta(glance.before, glance.after) for glance in found
+            ),
+        ),
+    ]
+    return tuple((name, cells) for name, cells in rows if set(cells) != {ABSENT})
+
+
+_GLANCE_GRADES = {
+    Grade.DATA_LOSS: "lose data",
+    Grade.LIVE: "touch the live endpoint",
+    Grade.REPLACED: "replaced",
+    Grade.REMOVED: "removed",
+    Grade.ADDED: "added",
+    Grade.IN_PLACE: "changed in place",
+    Grade.CODE: "code changed",
+}
+
+
+def _number(number: int) -> str:
+    """A dash is easier to pass over than a zero."""
+    return f"{number:,}" if number else ABSENT
