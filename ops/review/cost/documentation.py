@@ -61,12 +61,11 @@ def _environment(name: str, review: CostReview) -> Iterator[str]:
     yield ""
     yield "| resource | USD per month | for |"
     yield "|---|---:|---|"
-    rest = [line.after or Decimal(0) for line in review.lines if (line.after or Decimal(0)) < _SHOWN]
-    for line in review.lines:
-        if line.after is not None and line.after >= _SHOWN:
-            yield f"| {line.subject} | {line.after:,} | {line.driver} |"
-    if rest:
-        yield f"| {len(rest)} others, each below {_SHOWN} | {sum(rest, Decimal('0.00'))} | |"
+    shown = [line for line in review.lines if (line.after or Decimal(0)) >= _SHOWN]
+    for line in shown:
+        yield f"| {line.subject} | {line.after:,} | {line.driver} |"
+    rest = review.monthly_after - sum((line.after or Decimal(0) for line in shown), Decimal(0))
+    yield f"| {len(review.lines) - len(shown)} others, each below {_SHOWN} | {rest} | |"
     yield f"| **total** | **{review.monthly_after:,}** | |"
     yield ""
     yield "Not priced: " + ("; ".join(review.unpriced) if review.unpriced else "nothing") + "."

@@ -18,7 +18,7 @@ RULES: Final = (
     "Prices are on-demand list prices in USD, of the first tier; free tiers, taxes, savings plans and "
     "discounts are not taken off.",
     f"A month has {HOURS_PER_MONTH} hours; 1 GB has 1,000 MB or 1,000,000 KB.",
-    "Each line is rounded half up to the cent; a total is the sum of its rounded lines.",
+    "Each line is rounded half up to the cent, and so is a total, which adds up what was not rounded before.",
     "Every branch of a workflow's Choice is taken to run, a Map's items count as one, retries as none.",
     "A resource with a condition counts as if the condition held.",
 )
@@ -76,7 +76,7 @@ class _Side:
 
     @property
     def total(self) -> Decimal:
-        return sum((_rounded(estimate.amount) for estimate in self.estimates.values()), Decimal("0.00"))
+        return _rounded(sum((estimate.amount for estimate in self.estimates.values()), Decimal(0)))
 
 
 _NOTHING: Final = _Side({}, ())
@@ -143,7 +143,7 @@ def _priced(resource: Resource, context: Context) -> Iterator[Estimate | Unprice
         yield Unpriced("no estimator for this type")
         return
     if not context.prices.prices:
-        yield Unpriced(f"no prices for region {context.prices.region}")
+        yield Unpriced(_no_prices(context.prices.region))
         return
     try:
         yield from estimator(resource, context)
@@ -156,8 +156,14 @@ def _as_of(assembly: Assembly) -> str:
     return "; ".join(
         f"{region}: read {prices.sources[0].read} to {prices.sources[-1].read}"
         if (prices := price_table().get(region))
-        else f"{region}: no prices"
+        else _no_prices(region)
         for region in regions
+    )
+
+
+def _no_prices(region: str) -> str:
+    return (
+        "its stack is bound to no region" if region == "unknown-region" else f"no prices for region {region}"
     )
 
 

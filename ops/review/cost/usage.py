@@ -71,7 +71,7 @@ class Usage:
         if triggered:
             number = sum((calls.number for calls in triggered), Decimal(0))
             return Calls(number, " + ".join(calls.driver for calls in triggered))
-        if self._serves_deployments(machine, frozenset()):
+        if self._serves_deployments(machine):
             return Calls(
                 traffic.deployments_per_month, f"{readable(traffic.deployments_per_month)} deployments"
             )
@@ -85,7 +85,7 @@ class Usage:
             Calls(calls.number, calls.driver, traffic.invocation_seconds)
             for calls in self._triggers(function)
         ]
-        if not found and self._serves_deployments(function, frozenset()):
+        if not found and self._serves_deployments(function):
             number = traffic.deployments_per_month
             found.append(Calls(number, f"{readable(number)} deployments", traffic.deployment_seconds))
         if not found and self._only_after_failures(function):
@@ -172,36 +172,27 @@ class Usage:
                 continue
         return tuple(found)
 
-    def _serves_deployments(self, resource: Resource, before: frozenset[_Node]) -> bool:
-        """Whether a custom resource calls it, or a function that does nothing else may."""
-        node = _node(resource)
-        if node in before:
-            return False
-        if self._aliases(resource) & self._service_tokens:
-            return True
-        return any(
-            self._serves_deployments(caller, before | {node})
-            for caller, named in self._environments
-            if self._aliases(resource) & named and _node(caller) != node
-        )
-
     @cached_property
-    def _service_tokens(self) -> frozenset[_Node]:
-        """What custom resources call."""
-        return frozenset(
+    def _deployment_nodes(self) -> frozenset[_Node]:
+        """What custom resources call, and what those functions' environment variables name."""
+        functions = {_node(function): function for function in self._resources(_FUNCTION)}
+        waiting = [
             node
             for custom in self._resources()
             if custom.type.startswith("Custom::") or custom.type == "AWS::CloudFormation::CustomResource"
             for node in self._nodes_in(custom.properties.get("ServiceToken"), custom)
-        )
+        ]
+        found: set[_Node] = set()
+        while waiting:
+            node = waiting.pop()
+            if node not in found and node in functions:
+                function = functions[node]
+                waiting.extend(self._nodes_in(function.properties.get("Environment"), function))
+            found.add(node)
+        return frozenset(found)
 
-    @cached_property
-    def _environments(self) -> tuple[tuple[Resource, frozenset[_Node]], ...]:
-        """Each function with what its environment variables name, which it may call."""
-        return tuple(
-            (function, self._nodes_in(function.properties.get("Environment"), function))
-            for function in self._resources(_FUNCTION)
-        )
+    def _serves_deployments(self, resource: Resource) -> bool:
+        return bool(self._aliases(resource) & self._deployment_nodes)
 
     def _only_after_failures(self, function: Resource) -> bool:
         return any(

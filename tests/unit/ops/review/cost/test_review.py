@@ -17,6 +17,11 @@ Cost = Callable[..., CostReview]
 
 KEY = {"Type": "AWS::KMS::Key"}
 BUCKET = {"Type": "AWS::S3::Bucket"}
+MACHINE = {
+    "Type": "AWS::StepFunctions::StateMachine",
+    "Properties": {"DefinitionString": '{"StartAt":"Done","States":{"Done":{"Type":"Succeed"}}}'},
+}
+"""One transition, 0.000025."""
 
 
 def endpoint(instance_type: str, count: int) -> dict[str, Any]:
@@ -137,11 +142,21 @@ def test_without_a_base_there_is_no_before(cost: Cost) -> None:
     )
 
 
-def test_a_total_is_the_sum_of_its_lines(cost: Cost) -> None:
-    review = cost(some_of_everything())
+def test_a_total_adds_up_what_was_not_rounded(cost: Cost) -> None:
+    # 4 × 0.004
+    review = cost({f"Machine{number}": MACHINE for number in range(4)}, manual_runs_per_month=160)
 
-    assert review.monthly_after == sum(line.after or 0 for line in review.lines)
-    assert review.unpriced == ()
+    assert [line.after for line in review.lines] == [Decimal("0.00")] * 4
+    assert review.monthly_after == Decimal("0.02")
+
+
+def test_rounding_is_half_up(cost: Cost) -> None:
+    # 0.005
+    assert cost({"Machine": MACHINE}, manual_runs_per_month=200).lines[0].after == Decimal("0.01")
+
+
+def test_everything_of_the_sample_is_priced(cost: Cost) -> None:
+    assert cost(some_of_everything()).unpriced == ()
 
 
 def test_nothing_costs_nothing(cost: Cost) -> None:
@@ -161,17 +176,25 @@ def test_unknown_types_are_listed_never_zero(cost: Cost) -> None:
     assert review.lines == ()
 
 
-@pytest.mark.parametrize("region", ["eu-south-2", "unknown-region"])
-def test_in_a_region_without_prices_everything_that_costs_is_listed(cost: Cost, region: str) -> None:
+@pytest.mark.parametrize(
+    ("region", "reason"),
+    [
+        ("eu-south-2", "no prices for region eu-south-2"),
+        ("unknown-region", "its stack is bound to no region"),
+    ],
+)
+def test_in_a_region_without_prices_everything_that_costs_is_listed(
+    cost: Cost, region: str, reason: str
+) -> None:
     role = {"Type": "AWS::IAM::Role"}
     review = cost({"Key": KEY, "Role": role, "Alarm": {"Type": "AWS::CloudWatch::Alarm"}}, region=region)
 
     assert review.unpriced == (
-        f"app/Alarm (AWS::CloudWatch::Alarm): no prices for region {region}",
-        f"app/Key (AWS::KMS::Key): no prices for region {region}",
+        f"app/Alarm (AWS::CloudWatch::Alarm): {reason}",
+        f"app/Key (AWS::KMS::Key): {reason}",
     )
     assert review.monthly_after == 0
-    assert review.prices_as_of == f"{region}: no prices"
+    assert review.prices_as_of == reason
 
 
 def test_regions_have_their_own_prices(cost: Cost) -> None:
