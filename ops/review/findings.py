@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -141,20 +142,27 @@ def _linted(stack: Stack) -> Iterator[Finding]:
 def _lint(template: str, region: str) -> tuple[tuple[str, Severity, str, str], ...]:
     """Rule, severity, logical id and message of each of cfn-lint's findings."""
     # Slow to import, and needed by nothing else here.
-    from cfnlint.api import ManualArgs, lint  # type: ignore[import-untyped]  # noqa: PLC0415
-    from cfnlint.helpers import REGIONS  # type: ignore[import-untyped]  # noqa: PLC0415
+    from cfnlint.decode import decode_str  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    matches = lint(
-        template,
-        config=ManualArgs(
-            regions=[region if region in REGIONS else _DEFAULT_REGION], ignore_checks=_NOT_LINTED
-        ),
-    )
+    decoded, unreadable = decode_str(template)
+    matches = unreadable or _linter(region).validate_template(decoded)
     found = {
         (str(match.rule.id), _severity(match.rule.severity), _logical_id(match.path), str(match.message))
         for match in matches
     }
     return tuple(sorted(found))
+
+
+@lru_cache(maxsize=64)
+def _linter(region: str) -> Any:
+    """cfn-lint with its rules for `region`; loading them takes as long as to lint a template."""
+    from cfnlint.config import ConfigMixIn  # type: ignore[import-untyped]  # noqa: PLC0415
+    from cfnlint.helpers import REGIONS  # type: ignore[import-untyped]  # noqa: PLC0415
+    from cfnlint.runner import Runner  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    known = region if region in REGIONS else _DEFAULT_REGION
+    # A configuration file of whoever runs the review must not change its result.
+    return Runner(ConfigMixIn(["--config-file", os.devnull], regions=[known], ignore_checks=_NOT_LINTED))
 
 
 def _logical_id(path: Any) -> str:
