@@ -15,7 +15,7 @@ def main() -> int:
         from local_cloud.server import serve  # noqa: PLC0415
 
         serve(settings)
-    except LocalCloudError as error:
+    except (LocalCloudError, ImportError) as error:
         print(f"local cloud: {error}", file=sys.stderr)
         return 1
     return 0

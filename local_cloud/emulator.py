@@ -39,7 +39,7 @@ MINISTACK_VERSION = "1.5.33"
 _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
     app: ("app", "SERVICE_HANDLERS"),
     router: ("SERVICE_PATTERNS",),
-    responses: ("get_account_id", "get_region", "request_scope", "_service_model"),
+    responses: ("get_account_id", "get_region", "request_scope"),
     eventbridge: ("_put_events",),
     stepfunctions: (
         "_SERVICE_DISPATCH",
@@ -149,16 +149,20 @@ def _install_api(sagemaker: SageMaker) -> None:
 
 # -- Step Functions ------------------------------------------------------------------------------------------
 
-_abandoned: contextvars.ContextVar[Callable[[], bool]] = contextvars.ContextVar(
-    "abandoned", default=lambda: False
-)
-"""Whether nobody waits any more for the task that the present thread carries out."""
+_task: contextvars.ContextVar[tuple[Mapping[str, Any], float]] = contextvars.ContextVar("task")
+"""The execution that the present thread carries out a task of, and the seconds that each attempt may take."""
 
 
 def _install_state_machine_integrations(sagemaker: SageMaker) -> None:
     def perform(resource: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        execution, timeout = _task.get()
+        deadline = time.monotonic() + timeout
+
+        def abandoned() -> bool:
+            return execution["status"] != "RUNNING" or time.monotonic() > deadline
+
         try:
-            return states.perform(sagemaker, resource, parameters, _scope(), abandoned=_abandoned.get())
+            return states.perform(sagemaker, resource, parameters, _scope(), abandoned=abandoned)
         except states.TaskError as error:
             raise stepfunctions._ExecutionError(error.error, error.cause) from error
 
@@ -177,12 +181,11 @@ def _install_state_machine_integrations(sagemaker: SageMaker) -> None:
 
     @functools.wraps(execute_task)
     def execute_watched_task(state: Any, raw_input: Any, execution: Any, ctx: Any) -> Any:
-        deadline = time.monotonic() + float(state.get("TimeoutSeconds", "inf"))
-        token = _abandoned.set(lambda: execution["status"] != "RUNNING" or time.monotonic() > deadline)
+        token = _task.set((execution, float(state.get("TimeoutSeconds", "inf"))))
         try:
             return execute_task(state, raw_input, execution, ctx)
         finally:
-            _abandoned.reset(token)
+            _task.reset(token)
 
     stepfunctions._execute_task = execute_watched_task
 
