@@ -1,6 +1,7 @@
 """What the shipped environments cost, from their own templates, and the page that says so."""
 
 import os
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -9,10 +10,12 @@ import pytest
 
 from ops.review.assembly import read_assembly
 from ops.review.cost import CostReview, parse_traffic, review_cost
-from ops.review.cost.documentation import render
+from ops.review.cost.documentation import overview, render
 from tests.template.assembly import PIN, ROOT, Assembly, changed, define
 
 PAGE = ROOT / "docs" / "cost.md"
+README = ROOT / "README.md"
+IN_README = re.compile(r"(?s)(?<=<!-- costs: generated -->\n).*?(?=\n<!-- costs: end -->)")
 
 Assemblies = Callable[[str], Assembly]
 STAGING_PIN = PIN | {
@@ -43,6 +46,19 @@ def test_the_page_is_fresh(reviews: dict[str, CostReview]) -> None:
 
     assert PAGE.read_text(encoding="utf-8") == page, (
         "docs/cost.md is out of date: run UPDATE_DOCS=1 pytest tests/template/test_cost_documentation.py"
+    )
+
+
+def test_the_readme_is_fresh(reviews: dict[str, CostReview]) -> None:
+    table = overview(reviews)
+    readme = README.read_text(encoding="utf-8")
+    assert IN_README.search(readme), "the README has no place for the costs"
+    if os.environ.get("UPDATE_DOCS"):
+        readme = IN_README.sub(lambda _: table, readme)
+        README.write_text(readme, encoding="utf-8")
+
+    assert IN_README.search(readme)[0] == table, (
+        "README.md is out of date: run UPDATE_DOCS=1 pytest tests/template/test_cost_documentation.py"
     )
 
 

@@ -43,8 +43,18 @@ def render(reviews: Mapping[str, CostReview]) -> str:
     )
 
 
+def overview(reviews: Mapping[str, CostReview]) -> str:
+    """Return the table of the environments' monthly costs as Markdown, for the README."""
+    return "\n".join(_totals(reviews))
+
+
 def _introduction(reviews: Mapping[str, CostReview]) -> Iterator[str]:
     yield _TITLE
+    yield from _totals(reviews)
+    yield ""
+
+
+def _totals(reviews: Mapping[str, CostReview]) -> Iterator[str]:
     yield "| environment | USD per month | of which the endpoint |"
     yield "|---|---:|---:|"
     for name, review in reviews.items():
@@ -53,7 +63,6 @@ def _introduction(reviews: Mapping[str, CostReview]) -> Iterator[str]:
             Decimal("0.00"),
         )
         yield f"| {name} | {review.monthly_after:,} | {endpoint:,} |"
-    yield ""
 
 
 def _environment(name: str, review: CostReview) -> Iterator[str]:
