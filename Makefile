@@ -14,7 +14,7 @@ INSTALL_LOG := $(VENV)/install.log
 logged = >>$(INSTALL_LOG) 2>&1 || { echo "Installing from $(1) failed (why: $(INSTALL_LOG)): is there a network, and a proxy set if one is needed?" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check lint types unit template end-to-end fidelity format synth clean
+.PHONY: help demo up down review test check lint types unit template end-to-end fidelity format synth clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ down: $(VENV)/.runtime ## Stop the local cloud and everything that it started
 
 synth: $(VENV)/.runtime node_modules/.package-lock.json ## Synthesize one environment: make synth ENV=dev
 	@npx cdk synth --quiet -c env=$(or $(ENV),dev)
+
+review: $(VENV)/.runtime node_modules/.package-lock.json ## Review what the last change does to the infrastructure
+	@recommender review --format html --format md
 
 # -- checking ---------------------------------------------------------------------------------------------------
 check: lint types unit ## The inner loop: under one minute

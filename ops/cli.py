@@ -11,6 +11,7 @@ from rich.markup import escape
 from infra.errors import ConfigurationError
 from ops.errors import OperationError
 from ops.paths import DATA, LOCAL_CLOUD
+from ops.review.command import review
 
 app = typer.Typer(
     help="Movie ratings in, a deployed recommender out.",
@@ -71,6 +72,9 @@ def down(directory: Directory = LOCAL_CLOUD) -> None:
 
     stopped = local.stop(directory=directory.absolute())
     console.print(f"Stopped the local cloud (port {stopped.port})" if stopped else "No local cloud was up")
+
+
+app.command()(review)
 
 
 def main() -> None:

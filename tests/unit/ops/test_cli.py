@@ -7,7 +7,7 @@ from ops.errors import OperationError
 
 def test_help_names_every_command() -> None:
     shown = CliRunner().invoke(cli.app, ["--help"]).output
-    for command in ("demo", "up", "down", "data", "build"):
+    for command in ("demo", "up", "down", "data", "build", "review"):
         assert command in shown
 
 
