@@ -36,6 +36,13 @@ class Fact:
     """True if the subject is a stack."""
     presence: bool = False
     """True if the fact is whether there is such a thing."""
+    without: frozenset[str] = frozenset()
+    """Environments that have no such subject, which is a fact of its own."""
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The values where there is a subject."""
+        return {name: value for name, value in self.values.items() if name not in self.without}
 
     @property
     def key(self) -> str:
@@ -48,7 +55,7 @@ class Fact:
     @property
     def differs(self) -> bool:
         """Whether it is not the same everywhere."""
-        return len(set(self.values.values())) > 1
+        return len(set(self.told.values())) > 1
 
 
 @dataclass(frozen=True)
@@ -86,15 +93,13 @@ def facts(environments: Mapping[str, Assembly]) -> Facts:
             shared_stacks.add(stack)
     for key in sorted({key for environment in described.values() for key in environment.resources}):
         stack, path, kind = key
-        if stack not in shared_stacks:
-            # Environments that have the stack are still compared with each other.
-            properties.extend(_property_facts(key, described, only_where_present=True))
-            continue
-        has = {
-            name: "yes" if key in environment.resources else ABSENT for name, environment in described.items()
-        }
-        presences.append(Fact(path, "", has, (kind,), presence=True))
-        properties.extend(_property_facts(key, described, only_where_present=ABSENT in has.values()))
+        if stack in shared_stacks:
+            has = {
+                name: "yes" if key in environment.resources else ABSENT
+                for name, environment in described.items()
+            }
+            presences.append(Fact(path, "", has, (kind,), presence=True))
+        properties.extend(_property_facts(key, described))
     return Facts(tuple(presences), tuple(_counts(described)), tuple(properties))
 
 
@@ -108,21 +113,17 @@ def _counts(described: Mapping[str, _Described]) -> Iterator[Fact]:
         )
 
 
-def _property_facts(
-    key: tuple[str, str, str], described: Mapping[str, _Described], *, only_where_present: bool
-) -> Iterator[Fact]:
+def _property_facts(key: tuple[str, str, str], described: Mapping[str, _Described]) -> Iterator[Fact]:
     _, subject, kind = key
     tables = {
         name: environment.resources[key]
         for name, environment in described.items()
         if key in environment.resources
     }
+    without = frozenset(described) - frozenset(tables)
     for path in sorted({path for table in tables.values() for path in table}):
-        present = {name: table.get(path, ABSENT) for name, table in tables.items()}
-        if only_where_present and len(set(present.values())) == 1:
-            continue
-        values = {name: present.get(name, ABSENT) for name in described}
-        yield Fact(subject, path, values, (kind,))
+        values = {name: tables[name].get(path, ABSENT) if name in tables else ABSENT for name in described}
+        yield Fact(subject, path, values, (kind,), without=without)
 
 
 def _described(name: str, assembly: Assembly) -> _Described:

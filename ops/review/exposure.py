@@ -156,7 +156,7 @@ def _ingress(rule: Any) -> Iterator[str]:
     if not isinstance(rule, Mapping):
         return
     for key in ("CidrIp", "CidrIpv6"):
-        if rule.get(key) in _EVERY_ADDRESS:
+        if str(rule.get(key)) in _EVERY_ADDRESS:
             yield f"every address ({rule[key]}) reaches {_ports(rule)}"
 
 

@@ -32,10 +32,11 @@ _DECIDED_BY: Mapping[str, tuple[str, ...]] = {
     "UpdateReplacePolicy": ("storage.retain_data",),
     "UsagePlan": ("api.authorization",),
     "UsagePlanKey": ("api.authorization",),
-    "serving": ("model.package_arn", "model.source"),
+    "serving": ("model.package_arn", "model.source", "model.source and model.package_arn"),
     "training": ("training", "model.source"),
 }
-"""What settings decide without being its value: a property, type or construct to the keys, best first."""
+"""What settings decide without being its value: a property, type or construct to the keys, best first; some
+decide together."""
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _WORDS_OF_LITTLE_MEANING = frozenset(
     {"data", "days", "day", "group", "id", "key", "model", "name", "package", "per", "properties", "resource"}
@@ -202,29 +203,36 @@ class _Judge:
     def _explaining(self, fact: Fact) -> str | None:
         candidates = self._candidates(fact)
         for key in candidates:
-            if _same_values(fact.values, self._columns[key]):
+            if _same_values(fact.told, self._columns[key]):
                 return key
         if fact.presence and fact.stack:
             parts: tuple[str, ...] = tuple(re.split(r"[^A-Za-z0-9]+", fact.subject))
         else:
             # What the construct is called says more than where it is.
-            named = f"{fact.subject.partition('/')[2]} {fact.path} {' '.join(fact.types) if fact.presence else ''}"
+            types = fact.types if fact.presence else ()
+            named = " ".join((fact.subject.partition("/")[2], fact.path, *types))
             parts = tuple(re.split(r"[^A-Za-z0-9]+", named))
         known = [
             key
             for name, keys in _DECIDED_BY.items()
             if any(part.startswith(name) if name[0].isupper() else part == name for part in parts)
             for key in keys
-            if key in candidates
+            if self._decides(key, fact)
         ]
         if known:
             return known[0]
         words = _words(fact.path)
         return next((key for key in candidates if words & _words(key.rpartition(".")[2])), None)
 
+    def _decides(self, keys: str, fact: Fact) -> bool:
+        """Return whether `fact` can follow from settings that differ."""
+        found = [self._columns[key] for key in keys.split(" and ") if key in self._columns]
+        together = {name: "\n".join(column[name] for column in found) for name in fact.told}
+        return bool(found) and _follows(fact.told, together)
+
     def _candidates(self, fact: Fact) -> list[str]:
         """The settings from which `fact` can follow."""
-        return [key for key, column in self._columns.items() if _follows(fact.values, column)]
+        return [key for key in self._columns if self._decides(key, fact)]
 
     def _excuse(self, fact: Fact) -> str:
         if not self._settings:

@@ -40,10 +40,14 @@ class StatementChange:
 
     @property
     def widens(self) -> bool:
-        """Whether somebody may do what nobody said before that they may."""
+        """Whether somebody may do what they might not before.
+
+        A new role that a service may assume gives nothing by itself: what it may do is told of the role.
+        """
         if self.effect == "Deny":
             return self.change in ("removed", "widened")
-        return self.change in ("added", "widened")
+        new_role_of_service = self.principal.startswith("service ") and self.actions == ("sts:AssumeRole",)
+        return self.change == "widened" or (self.change == "added" and not new_role_of_service)
 
 
 @dataclass(frozen=True)

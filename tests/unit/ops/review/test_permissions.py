@@ -322,6 +322,7 @@ class TestTrust:
         assert review.statements == ()
         (trust,) = review.trusts
         assert (trust.change, trust.alarms) == ("added", ())
+        assert not review.widens
 
 
 @pytest.mark.parametrize(
