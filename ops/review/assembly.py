@@ -47,13 +47,13 @@ def _assembly_stacks(directory: Path, prefix: str) -> Iterator[Stack]:
     for name, artifact in sorted(_table(manifest, "artifacts").items()):
         properties = _table(artifact, "properties")
         if artifact.get("type") == "aws:cloudformation:stack":
-            yield from _artifact_stacks(directory, f"{prefix}{name}", artifact, properties)
+            identity = _path_of(artifact) or f"{prefix}{name}"
+            yield from _artifact_stacks(directory, name, identity, artifact)
         elif artifact.get("type") == "cdk:cloud-assembly":
             folder = directory / str(properties.get("directoryName", name))
             if not (folder / "manifest.json").is_file():
                 raise OperationError(f"{folder}: the stage's assembly is missing; synthesize again")
             stage = str(artifact.get("displayName") or properties.get("displayName") or name)
-            # The display name of a stage within a stage is its whole path.
             yield from _assembly_stacks(folder, f"{stage}/")
 
 
@@ -69,21 +69,27 @@ def _check_schema(manifest: Mapping[str, Any], file: Path) -> None:
         )
 
 
+def _path_of(artifact: Mapping[str, Any]) -> str:
+    """The construct path in a stack's display name, `Stage/Stack (StackName)`."""
+    return str(artifact.get("displayName") or "").partition(" (")[0]
+
+
 def _artifact_stacks(
-    directory: Path, identity: str, artifact: Mapping[str, Any], properties: Mapping[str, Any]
+    directory: Path, artifact_id: str, identity: str, artifact: Mapping[str, Any]
 ) -> Iterator[Stack]:
+    properties = _table(artifact, "properties")
     template = _template(directory, str(properties.get("templateFile", "")), identity)
     metadata = {**_table(artifact, "metadata"), **_additional_metadata(directory, artifact)}
     account, region = _account_and_region(str(artifact.get("environment", "")))
     paths = {
-        str(entry.get("data")): path
+        path: str(entry.get("data"))
         for path, entries in metadata.items()
         for entry in entries
         if entry.get("type") == "aws:cdk:logicalId"
     }
     stack = Stack(
         id=identity,
-        name=str(properties.get("stackName") or identity.rsplit("/", 1)[-1]),
+        name=str(properties.get("stackName") or artifact_id),
         account=account,
         region=region,
         template=template,
@@ -92,10 +98,12 @@ def _artifact_stacks(
         termination_protection=bool(properties.get("terminationProtection", False)),
     )
     yield stack
-    yield from _nested_stacks(directory, stack, _template_assets(directory, artifact, identity))
+    yield from _nested_stacks(directory, stack, _template_assets(directory, artifact_id, artifact), paths)
 
 
-def _nested_stacks(directory: Path, parent: Stack, assets: Mapping[str, str]) -> Iterator[Stack]:
+def _nested_stacks(
+    directory: Path, parent: Stack, assets: Mapping[str, str], paths: Mapping[str, str]
+) -> Iterator[Stack]:
     for resource in parent.resources.values():
         file = _nested_template_file(resource, assets) if resource.type == _NESTED_STACK else None
         if file is None:
@@ -108,12 +116,12 @@ def _nested_stacks(directory: Path, parent: Stack, assets: Mapping[str, str]) ->
             account=parent.account,
             region=parent.region,
             template=template,
-            resources=_resources(template, identity, {}),
+            resources=_resources(template, identity, paths),
             nested_in=parent.id,
             nested_as=resource.logical_id,
         )
         yield stack
-        yield from _nested_stacks(directory, stack, assets)
+        yield from _nested_stacks(directory, stack, assets, paths)
 
 
 def _nested_template_file(resource: Resource, assets: Mapping[str, str]) -> str | None:
@@ -130,13 +138,10 @@ def _nested_name(resource: Resource) -> str:
     return last.removesuffix(".NestedStackResource")
 
 
-def _template_assets(directory: Path, artifact: Mapping[str, Any], identity: str) -> Mapping[str, str]:
+def _template_assets(directory: Path, artifact_id: str, artifact: Mapping[str, Any]) -> Mapping[str, str]:
     """Asset hash to template file, from the asset manifest that belongs to the stack."""
-    wanted = f"{identity.rsplit('/', 1)[-1]}.assets.json"
-    names = [
-        wanted,
-        *(f"{name}.json" for name in artifact.get("dependencies", ()) if name.endswith(".assets")),
-    ]
+    dependencies = [str(name) for name in artifact.get("dependencies", ())]
+    names = [f"{artifact_id}.assets.json", *(f"{name}.json" for name in dependencies)]
     files: dict[str, str] = {}
     for name in names:
         if (directory / name).is_file():
@@ -148,8 +153,12 @@ def _template_assets(directory: Path, artifact: Mapping[str, Any], identity: str
 
 
 def _resources(template: Mapping[str, Any], stack: str, paths: Mapping[str, str]) -> dict[str, Resource]:
+    """Read the resources of the stack whose construct is at `stack`; `paths` leads to logical ids."""
+    within = sorted((path for path in paths if path.startswith(f"/{stack}/")), key=len, reverse=True)
+    # A nested stack may use a logical id of its parent's, whose path is shorter.
+    known = {paths[path]: path for path in within}
     return {
-        logical_id: _resource(definition, logical_id, stack, paths)
+        logical_id: _resource(definition, logical_id, stack, known)
         for logical_id, definition in _table(template, "Resources").items()
         if isinstance(definition, Mapping)
     }
