@@ -1,7 +1,8 @@
 """The numeric loops of Factorization Machines, compiled by Numba on first use.
 
 Arithmetic on parameters is float32, in an order that depends neither on the number of threads nor on the
-machine's vector width: long sums run in `LANES` partial sums. Nothing here checks its input.
+machine's vector width: long sums run in `LANES` partial sums, and threads share out rows and features, never
+the terms of one sum. Nothing here checks its input.
 
 Sources of the update rule: Apache MXNet 1.3.1, `src/operator/optimizer_op-inl.h` (Adam on row_sparse weights
 with `lazy_update`), `python/mxnet/optimizer.py` (bias correction), `src/operator/tensor/square_sum-inl.h`.
@@ -18,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from numba.core import event
 
+from local_cloud.factorization_machines.prefetch import prefetch
+
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -29,6 +32,14 @@ BETA2 = np.float32(0.999)
 ONE = np.float32(1)
 ZERO = np.float32(0)
 HALF = np.float32(0.5)
+# How many entries, or features, ahead parameters are fetched; measured, and not critical.
+ENTRIES_AHEAD = 16
+FEATURES_AHEAD = 8
+# What a feature of a batch costs in units of one of its entries, for sharing out features among threads.
+FEATURE_COST = 4
+
+# Numba's own threads sleep between two loops; OpenMP's spin, which on a busy machine is many times slower.
+numba.config.THREADING_LAYER = "workqueue"
 
 
 class Rows(NamedTuple):
@@ -56,14 +67,17 @@ class Weights(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Adam's first and second moments, in this order along the first axis; updated in place by `train`."""
+    """Adam's first and second moments, in this order; updated in place by `train`.
+
+    A feature's moments are next to each other, so that they come into the cache together.
+    """
 
     bias: Float32
     """float32[2]."""
     linear: Float32
-    """float32[2, D]."""
+    """float32[D, 2]."""
     factors: Float32
-    """float32[2, D, k]."""
+    """float32[D, 2, k]."""
 
 
 class Settings(NamedTuple):
@@ -86,6 +100,10 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 def _jit(function: Function) -> Function:
     return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def _parallel_jit(function: Function) -> Function:
+    return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)(function))
 
 
 @_jit
@@ -118,8 +136,9 @@ def _raw_score(row: int, rows: Rows, weights: Weights, projection: Float32, lane
         value = rows.values[entry]
         linear += value * weights.linear[key]
         own += value * value * weights.square_norms[key]
+        factors = weights.factors[key]
         for factor in range(projection.shape[0]):
-            projection[factor] += value * weights.factors[key, factor]
+            projection[factor] += value * factors[factor]
     pairs = _sum_of_squares(projection, lanes)
     return np.float32((weights.bias[0] + linear) + HALF * pairs - HALF * own)
 
@@ -190,15 +209,128 @@ def square_norms(factors: Float32, out: Float32) -> None:
 
 
 @_jit
-def predict(rows: Rows, weights: Weights, logistic: bool, out: Float32) -> None:
-    """Write each row's score, through the logistic function where `logistic`, to `out`, float32[n]."""
-    projection = np.empty(weights.factors.shape[1], np.float32)
-    lanes = np.empty(LANES, np.float32)
-    for row in range(out.shape[0]):
-        out[row] = _link(_raw_score(row, rows, weights, projection, lanes), logistic)
+def _fetch_ahead(row: int, rows: Rows, flat_factors: Float32, num_factors: int) -> None:
+    """Ask for the factors of the entries that come a little after those of a row."""
+    final = rows.keys.shape[0] - 1
+    for entry in range(rows.indptr[row], rows.indptr[row + 1]):
+        begin = np.int64(rows.keys[min(entry + ENTRIES_AHEAD, final)]) * num_factors
+        prefetch(flat_factors, begin, begin + num_factors)
 
 
 @_jit
+def predict(rows: Rows, weights: Weights, logistic: bool, first: int, out: Float32) -> None:
+    """Write the scores of the rows from `first` on, through the logistic function where `logistic`, to `out`.
+
+    `out` is float32 of as many rows.
+    """
+    num_factors = weights.factors.shape[1]
+    flat_factors = weights.factors.reshape(-1)
+    projection = np.empty(num_factors, np.float32)
+    lanes = np.empty(LANES, np.float32)
+    for index in range(out.shape[0]):
+        _fetch_ahead(first + index, rows, flat_factors, num_factors)
+        out[index] = _link(_raw_score(first + index, rows, weights, projection, lanes), logistic)
+
+
+@_jit
+def _forward(  # noqa: PLR0917 - compiled functions take no keywords
+    rows: Rows,
+    labels: Float32,
+    first: int,
+    bounds: tuple[int, int],
+    logistic: bool,
+    weights: Weights,
+    projections: Float32,
+    slopes: Float32,
+    scores: Float32,
+) -> None:
+    """Score a share of a batch's rows, numbered `bounds` from `first` on, and take the loss's slopes."""
+    num_factors = weights.factors.shape[1]
+    flat_factors = weights.factors.reshape(-1)
+    lanes = np.empty(LANES, np.float32)
+    for index in range(bounds[0], bounds[1]):
+        row = first + index
+        _fetch_ahead(row, rows, flat_factors, num_factors)
+        score = _link(_raw_score(row, rows, weights, projections[index], lanes), logistic)
+        scores[index] = score
+        slopes[index] = score - labels[row]
+
+
+@_jit
+def _update(  # noqa: PLR0917 - compiled functions take no keywords
+    bounds: tuple[int, int],
+    count: int,
+    groups: tuple[Int32, Int32, Int32, Float32],
+    slots: Int32,
+    projections: Float32,
+    slopes: Float32,
+    weights: Weights,
+    moments: Moments,
+    rates: tuple[tuple[np.float32, np.float32], tuple[np.float32, np.float32]],
+    settings: Settings,
+) -> None:
+    """Take Adam's step for a share of the batch's `count` features, numbered `bounds` within `groups`.
+
+    `rates` are the learning rate and the decay of the weights, and those of the factors.
+    """
+    features, ends, entry_rows, entry_values = groups
+    num_factors = weights.factors.shape[1]
+    flat_moments = moments.factors.reshape(-1)
+    gradient = np.empty(num_factors, np.float32)
+    lanes = np.empty(LANES, np.float32)
+    begin = ends[bounds[0] - 1] if bounds[0] else 0
+    for slot in range(bounds[0], bounds[1]):
+        ahead = np.int64(features[min(slot + FEATURES_AHEAD, count - 1)]) * 2 * num_factors
+        prefetch(flat_moments, ahead, ahead + 2 * num_factors)
+        feature = features[slot]
+        slots[feature] = -1
+        linear_gradient = ZERO
+        own_gradient = ZERO
+        gradient[:] = ZERO
+        for entry in range(begin, ends[slot]):
+            row = entry_rows[entry]
+            slope = entry_values[entry] * slopes[row]
+            linear_gradient += slope
+            own_gradient += entry_values[entry] * slope
+            projection = projections[row]
+            for factor in range(num_factors):
+                gradient[factor] += slope * projection[factor]
+        begin = ends[slot]
+        weights.linear[feature], moments.linear[feature, 0], moments.linear[feature, 1] = _adam(
+            weights.linear[feature],
+            linear_gradient,
+            (moments.linear[feature, 0], moments.linear[feature, 1]),
+            rates[0],
+            settings,
+        )
+        factors = weights.factors[feature]
+        means, variances = moments.factors[feature, 0], moments.factors[feature, 1]
+        for factor in range(num_factors):
+            factors[factor], means[factor], variances[factor] = _adam(
+                factors[factor],
+                gradient[factor] - own_gradient * factors[factor],
+                (means[factor], variances[factor]),
+                rates[1],
+                settings,
+            )
+        weights.square_norms[feature] = _sum_of_squares(factors, lanes)
+
+
+@_jit
+def _share_out(count: int, ends: Int32, shares: Int64) -> None:
+    """Cut a batch's features into equal work: share i is from `shares[i]` up to, not including, the next."""
+    parts = shares.shape[0] - 1
+    shares[:] = count
+    shares[0] = 0
+    total = FEATURE_COST * count + (ends[count - 1] if count else 0)
+    part = 1
+    for slot in range(count):
+        while part < parts and (FEATURE_COST * slot + ends[slot]) * parts >= total * part:
+            shares[part] = slot
+            part += 1
+
+
+@_parallel_jit
 def train(  # noqa: PLR0917 - compiled functions take no keywords
     rows: Rows,
     labels: Float32,
@@ -211,40 +343,40 @@ def train(  # noqa: PLR0917 - compiled functions take no keywords
     slots: Int32,
     most_entries: int,
     scores: Float32,
+    threads: int,
 ) -> None:
     """Train on the batches (first, last, size), `last` not included, of rows with `labels` float32[n].
 
     `steps` is the number of batches taken before, in all epochs; `slots` int32[D] is all -1 on entry and on
     return; `most_entries` is the number of entries of the fullest of the batches. Each row's score before its
-    batch's update goes to `scores`, float32[(last - first) * size].
+    batch's update goes to `scores`, float32[(last - first) * size]. At most one call at a time.
     """
     first_batch, last_batch, size = batches
     num_factors = weights.factors.shape[1]
     projections = np.empty((size, num_factors), np.float32)
     slopes = np.empty(size, np.float32)
-    gradient = np.empty(num_factors, np.float32)
-    lanes = np.empty(LANES, np.float32)
+    shares = np.empty(threads + 1, np.int64)
     groups = (
         np.empty(most_entries, np.int32),
         np.empty(most_entries, np.int32),
         np.empty(most_entries, np.int32),
         np.empty(most_entries, np.float32),
     )
-    features, ends, entry_rows, entry_values = groups
     for batch in range(first_batch, last_batch):
         first = batch * size
         last = min(first + size, labels.shape[0])
-        out = (batch - first_batch) * size
+        count = last - first
+        out = scores[(batch - first_batch) * size : (batch - first_batch + 1) * size]
+        for thread in numba.prange(threads):
+            bounds = (thread * count // threads, (thread + 1) * count // threads)
+            _forward(rows, labels, first, bounds, logistic, weights, projections, slopes, out)
         bias_gradient = 0.0
-        for index in range(last - first):
-            score = _link(_raw_score(first + index, rows, weights, projections[index], lanes), logistic)
-            scores[out + index] = score
-            slopes[index] = score - labels[first + index]
+        for index in range(count):
             bias_gradient += slopes[index]
         # A short last batch is filled up with rows that have no entries and the label 0.
-        for index in range(last - first, size):
-            scores[out + index] = _link(weights.bias[0], logistic)
-            bias_gradient += scores[out + index]
+        for index in range(count, size):
+            out[index] = _link(weights.bias[0], logistic)
+            bias_gradient += out[index]
 
         step = steps + batch - first_batch + 1
         correction = math.sqrt(1.0 - 0.999**step) / (1.0 - 0.9**step)
@@ -259,41 +391,21 @@ def train(  # noqa: PLR0917 - compiled functions take no keywords
             bias_rates,
             settings,
         )
-        begin = 0
-        for slot in range(_group(rows, first, last, slots, groups)):
-            feature = features[slot]
-            slots[feature] = -1
-            linear_gradient = ZERO
-            own_gradient = ZERO
-            gradient[:] = ZERO
-            for entry in range(begin, ends[slot]):
-                row = entry_rows[entry]
-                slope = entry_values[entry] * slopes[row]
-                linear_gradient += slope
-                own_gradient += entry_values[entry] * slope
-                for factor in range(num_factors):
-                    gradient[factor] += slope * projections[row, factor]
-            begin = ends[slot]
-            weights.linear[feature], moments.linear[0, feature], moments.linear[1, feature] = _adam(
-                weights.linear[feature],
-                linear_gradient,
-                (moments.linear[0, feature], moments.linear[1, feature]),
-                linear_rates,
+        features = _group(rows, first, last, slots, groups)
+        _share_out(features, groups[1], shares)
+        for thread in numba.prange(threads):
+            _update(
+                (shares[thread], shares[thread + 1]),
+                features,
+                groups,
+                slots,
+                projections,
+                slopes,
+                weights,
+                moments,
+                (linear_rates, factor_rates),
                 settings,
             )
-            for factor in range(num_factors):
-                weight = weights.factors[feature, factor]
-                weight, mean, variance = _adam(
-                    weight,
-                    gradient[factor] - own_gradient * weight,
-                    (moments.factors[0, feature, factor], moments.factors[1, feature, factor]),
-                    factor_rates,
-                    settings,
-                )
-                weights.factors[feature, factor] = weight
-                moments.factors[0, feature, factor] = mean
-                moments.factors[1, feature, factor] = variance
-            weights.square_norms[feature] = _sum_of_squares(weights.factors[feature], lanes)
 
 
 @_jit
@@ -313,10 +425,10 @@ _BATCHES = numba.types.UniTuple(_COUNT, 3)
 _SIGNATURES: dict[Callable[..., None], tuple[Any, ...]] = {
     logf: (_VECTOR, _VECTOR),
     square_norms: (_MATRIX, _VECTOR),
-    predict: (_ROWS, _WEIGHTS, _FLAG, _VECTOR),
+    predict: (_ROWS, _WEIGHTS, _FLAG, _COUNT, _VECTOR),
     train: (
         *(_ROWS, _VECTOR, _BATCHES, _FLAG, _WEIGHTS, _MOMENTS, _SETTINGS),
-        *(_COUNT, numba.int32[::1], _COUNT, _VECTOR),
+        *(_COUNT, numba.int32[::1], _COUNT, _VECTOR, _COUNT),
     ),
 }
 TRAINING = (logf, square_norms, train, predict)

@@ -61,7 +61,7 @@ class Scorer:
     def __call__(self, rows: kernel.Rows) -> Float32:
         """Score each row, float32[n]: a probability for a binary classifier, z itself for a regressor."""
         scores = np.empty(len(rows.indptr) - 1, np.float32)
-        kernel.predict(rows, self._weights, self._logistic, scores)
+        kernel.predict(rows, self._weights, self._logistic, 0, scores)
         return scores
 
 

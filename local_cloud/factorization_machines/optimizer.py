@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +16,8 @@ from local_cloud.factorization_machines.model import Model
 Float32 = npt.NDArray[np.float32]
 
 _NO_CLIPPING = -1.0
+# Numba's work queue takes one parallel loop at a time, and ends the process at a second.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Optimizer:
@@ -21,18 +26,22 @@ class Optimizer:
     A feature's parameters change only in batches in which it occurs, but the step count, which corrects the
     moments' bias, is that of all batches. Weight decay is added to the gradient, before the moments. A short
     last batch is filled up with empty rows labelled 0: they count in the bias's gradient and in the scale
-    1/batch size.
+    1/batch size. The number of threads changes no bit of the result.
     """
 
-    def __init__(self, model: Model, hyperparameters: Hyperparameters) -> None:
+    def __init__(
+        self, model: Model, hyperparameters: Hyperparameters, *, threads: int | None = None
+    ) -> None:
+        """Train `model` with `threads` threads, by default as many as Numba may use (NUMBA_NUM_THREADS)."""
+        self._threads = numba.get_num_threads() if threads is None else threads
         self._logistic = model.predictor_type == "binary_classifier"
         self._size = hyperparameters.mini_batch_size
         self._weights = model.weights()
         features, factors = model.factors.shape
         self._moments = kernel.Moments(
             np.zeros(2, np.float32),
-            np.zeros((2, features), np.float32),
-            np.zeros((2, features, factors), np.float32),
+            np.zeros((features, 2), np.float32),
+            np.zeros((features, 2, factors), np.float32),
         )
         tensors = (hyperparameters.bias, hyperparameters.linear, hyperparameters.factors)
         rescale, clip = hyperparameters.rescale_grad, hyperparameters.clip_gradient
@@ -54,18 +63,20 @@ class Optimizer:
         """
         bounds = np.minimum(np.arange(first, last + 1) * self._size, len(data))
         scores = np.empty((last - first) * self._size, np.float32)
-        kernel.train(
-            data.rows,
-            data.labels,
-            (first, last, self._size),
-            self._logistic,
-            self._weights,
-            self._moments,
-            self._settings,
-            self._steps,
-            self._slots,
-            int(np.diff(data.rows.indptr[bounds]).max()),
-            scores,
-        )
+        with _ONE_AT_A_TIME:
+            kernel.train(
+                data.rows,
+                data.labels,
+                (first, last, self._size),
+                self._logistic,
+                self._weights,
+                self._moments,
+                self._settings,
+                self._steps,
+                self._slots,
+                int(np.diff(data.rows.indptr[bounds]).max()),
+                scores,
+                self._threads,
+            )
         self._steps += last - first
         return scores
