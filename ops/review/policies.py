@@ -39,9 +39,11 @@ _NOT_ONE_RESOURCE = frozenset(
     {"AWS::Logs::ResourcePolicy", "AWS::EC2::VPCEndpoint", "AWS::ECR::RegistryPolicy"}
 )
 """Types whose resource policies are not about one resource: their `*` is everything."""
-_ACCOUNT = re.compile(r"(?:arn:[^:]*:iam::)?(\d{12})(?::root)?")
-_ACCOUNT_IN_ARN = re.compile(r"arn:[^:]*:(?:iam|sts)::(\d{12}):")
-_BUCKET_BY_NAME = re.compile(r"^arn:[^:]*:s3:::\$\{([^}]+?)(?:\.Arn)?\}")
+_PARTITION = r"(?:\$\{AWS::Partition\}|[^:]*)"
+_ACCOUNT = re.compile(rf"(?:arn:{_PARTITION}:iam::)?(\d{{12}})(?::root)?")
+_OWN_ACCOUNT = re.compile(rf"AWS::AccountId|arn:{_PARTITION}:iam::\$\{{AWS::AccountId\}}:root")
+_ACCOUNT_IN_ARN = re.compile(rf"arn:{_PARTITION}:(?:iam|sts)::(\d{{12}}):")
+_BUCKET_BY_NAME = re.compile(rf"^arn:{_PARTITION}:s3:::\$\{{([^}}]+?)(?:\.Arn)?\}}")
 _ASSET_HASH = re.compile(r"\b[0-9a-f]{64}\b")
 _WHOLE_REFERENCE = re.compile(r"\$\{((?:[^{}]|\{[^{}]*\})*)\}")
 
@@ -270,6 +272,8 @@ class _Reader:
         text = self._readable.text(value, stack)
         if text == "*":
             return Principal("anyone", anyone=True)
+        if _OWN_ACCOUNT.fullmatch(text):
+            return Principal("this account")
         whole = _ACCOUNT.fullmatch(text)
         if whole:
             return Principal(f"account {whole.group(1)}", account=whole.group(1))
@@ -355,8 +359,10 @@ def branches(value: Any) -> Iterator[Any]:
     if isinstance(value, list):
         for item in value:
             yield from branches(item)
-    elif isinstance(value, Mapping) and set(value) == {"Fn::If"} and len(value["Fn::If"]) == 3:
-        yield from branches(value["Fn::If"][1:])
+        return
+    sides = value["Fn::If"] if isinstance(value, Mapping) and set(value) == {"Fn::If"} else None
+    if isinstance(sides, list) and len(sides) == 3:
+        yield from branches(sides[1:])
     elif value is not None and value != {"Ref": "AWS::NoValue"}:
         yield value
 

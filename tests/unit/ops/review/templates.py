@@ -18,6 +18,7 @@ def an_assembly(
     resources: Mapping[str, Mapping[str, Any]],
     *,
     account: str = ACCOUNT,
+    region: str = "us-east-1",
     termination_protection: bool = False,
     outputs: Mapping[str, Any] | None = None,
     stack: str = "app",
@@ -30,7 +31,7 @@ def an_assembly(
                 id=stack,
                 name=stack,
                 account=account,
-                region="us-east-1",
+                region=region,
                 template={"Resources": resources, "Outputs": outputs or {}},
                 resources={
                     logical_id: Resource(

@@ -1,9 +1,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ops.review.exposure import Door, find_doors, review_exposure
 from ops.review.model import Assembly
+from ops.review.permissions import review_permissions
+from ops.review.protection import review_protection
 from tests.unit.ops.review.templates import (
     ACCOUNT,
     a_resource,
@@ -255,3 +259,46 @@ def test_dropping_the_denial_of_insecure_transport_opens() -> None:
     assert (door.subject, door.state, door.public) == ("app/Data", "opened", False)
     assert door.what == "requests without TLS are not denied any more"
     assert list(find_doors(bucket_with())) == []
+
+
+SHAPES = st.recursive(
+    st.sampled_from([None, True, 1, "x", "*", {"Ref": "X"}, {"Ref": "AWS::NoValue"}, {"Fn::If": 3}]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.builds(
+            lambda name, value: {name: value}, st.sampled_from(["Fn::If", "Fn::Foo", "AWS", "a"]), inner
+        ),
+    ),
+    max_leaves=6,
+)
+STATEMENTS = st.fixed_dictionaries(
+    {"Effect": SHAPES, "Action": SHAPES},
+    optional={"Principal": SHAPES, "NotPrincipal": SHAPES, "Resource": SHAPES, "Condition": SHAPES},
+)
+BROKEN = {
+    "S3::Bucket": ("PublicAccessBlockConfiguration", "BucketEncryption", "AccessControl"),
+    "IAM::Role": ("AssumeRolePolicyDocument", "ManagedPolicyArns", "Policies"),
+    "Lambda::Permission": ("FunctionName", "Action", "Principal", "SourceArn"),
+    "ApiGateway::Method": ("RestApiId", "ResourceId", "HttpMethod", "AuthorizationType"),
+    "ApiGateway::Stage": ("RestApiId", "MethodSettings"),
+    "EC2::SecurityGroup": ("SecurityGroupIngress",),
+    "Logs::LogGroup": ("RetentionInDays", "LogGroupName"),
+    "StepFunctions::StateMachine": ("DefinitionString",),
+}
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_no_shape_of_a_template_is_a_crash(data: st.DataObject) -> None:
+    resources = {
+        f"X{index}": a_resource(f"AWS::{kind}", {name: data.draw(SHAPES) for name in names})
+        for index, (kind, names) in enumerate(BROKEN.items())
+    }
+    document = {"Statement": data.draw(st.lists(STATEMENTS, min_size=1, max_size=2))}
+    resources["X"] = a_resource(
+        "AWS::S3::BucketPolicy", {"Bucket": {"Ref": "X0"}, "PolicyDocument": document}
+    )
+    broken = an_assembly(resources)
+    for before in (None, bucket_with(), broken):
+        review_permissions(before, broken)
+        assert not review_protection(before, broken).weaker or before != broken

@@ -294,6 +294,11 @@ class TestTrust:
                 ("another account: 222222222222",),
             ),
             (
+                {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::222222222222:root"}},
+                "account 222222222222",
+                ("another account: 222222222222",),
+            ),
+            (
                 {"AWS": "arn:aws:iam::222222222222:role/ci"},
                 "arn:aws:iam::222222222222:role/ci",
                 ("another account: 222222222222",),
@@ -383,6 +388,18 @@ def test_policies_of_resources(kind: str, properties: dict[str, Any], protected:
     found = only(an_assembly(thing), after)
     assert (found.principal, found.actions, found.resources) == ("anyone", ("x:Do",), (protected,))
     assert "open to anyone" in found.alarms
+
+
+def test_stacks_that_know_neither_account_nor_partition() -> None:
+    def of(account: str) -> Assembly:
+        root = {"Fn::Sub": f"arn:${{AWS::Partition}}:iam::{account}:root"}
+        trust = allow("sts:AssumeRole", Principal={"AWS": root})
+        return an_assembly({"Role": a_role(trust)}, account="unknown-account", region="unknown-region")
+
+    (own,) = review_permissions(None, of("${AWS::AccountId}")).trusts
+    assert (own.principal, own.alarms) == ("this account", ())
+    (other,) = review_permissions(None, of("222222222222")).trusts
+    assert (other.principal, other.alarms) == ("account 222222222222", ("another account: 222222222222",))
 
 
 def test_managed_policies_of_aws() -> None:
