@@ -1,27 +1,18 @@
 """The state machine that turns ratings into a registered model."""
 
-from typing import Final
-
-from aws_cdk import Duration, Size
-from aws_cdk import aws_ec2 as ec2
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from infra import images
 from infra.environment import Environment, TrainingSettings
 from infra.log_group import log_group
-from infra.storage import MODELS_PREFIX, SCORES_PREFIX, StorageStack
+from infra.storage import StorageStack
 from infra.training_roles import job_role, workflow_role
-
-RECORDIO: Final = "application/x-recordio-protobuf"
-JSON_LINES: Final = "application/jsonlines"
-
-_NAME: Final = sfn.JsonPath.string_at("$.prepared.name")
-_LAUNCH_ALLOWANCE: Final = Duration.minutes(30)
-"""What SageMaker may take to find and start instances, on top of a job's own run time."""
-_TRANSFORM_LIMIT: Final = Duration.hours(2)
+from infra.workflow_jobs import Jobs, scores_uri
+from infra.workflow_registration import register_model
 
 
 class TrainingWorkflow(Construct):
@@ -46,32 +37,33 @@ class TrainingWorkflow(Construct):
         evaluate_model: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._settings = settings
-        self._training = training
-        self._storage = storage
-        self._image = images.image_uri(settings.region)
-        self._tags = {"project": "movie-recommender", "environment": settings.name}
-        self._job_role = job_role(self, "JobRole", storage=storage)
+        role_of_jobs = job_role(self, "JobRole", storage=storage)
         role = workflow_role(
             self,
             "Role",
             settings=settings,
             storage=storage,
-            job_role=self._job_role,
+            job_role=role_of_jobs,
             functions=[prepare_data, evaluate_model],
         )
+        jobs = Jobs(self, settings=settings, training=training, storage=storage, job_role=role_of_jobs)
         failure = self._failure()
         steps = (
             self._remember_execution()
             .next(self._prepare(prepare_data))
-            .next(self._train(failure))
-            .next(self._create_scoring_model(failure))
-            .next(self._score(failure))
-            .next(self._delete_scoring_model("DeleteScoringModel"))
+            .next(jobs.train().add_catch(failure, result_path="$.failure"))
+            .next(jobs.create_model().add_catch(failure, result_path="$.failure"))
+            .next(self._score(jobs, failure))
+            .next(jobs.delete_model("DeleteScoringModel"))
             .next(self._evaluate(evaluate_model))
-            .next(self._gate(self._register()))
+            .next(self._gate(register_model(self, settings=settings, training=training)))
         )
-        self.state_machine = sfn.StateMachine(
+        self.state_machine = self._state_machine(settings, training, role, steps)
+
+    def _state_machine(
+        self, settings: Environment, training: TrainingSettings, role: iam.Role, steps: sfn.IChainable
+    ) -> sfn.StateMachine:
+        machine = sfn.StateMachine(
             self,
             "StateMachine",
             comment="Ratings in, a registered model out",
@@ -93,7 +85,8 @@ class TrainingWorkflow(Construct):
             ),
             tracing_enabled=True,
         )
-        self.state_machine.node.add_dependency(role)
+        machine.node.add_dependency(role)
+        return machine
 
     def _remember_execution(self) -> sfn.Pass:
         # A payload cannot mix an optional part of the input with the execution's id: the id joins the input.
@@ -111,130 +104,13 @@ class TrainingWorkflow(Construct):
             task_timeout=sfn.Timeout.duration(Duration.minutes(16)),
         )
 
-    def _train(self, failure: sfn.IChainable) -> tasks.SageMakerCreateTrainingJob:
-        key = self._storage.key
-        train = tasks.SageMakerCreateTrainingJob(
-            self,
-            "Train",
-            integration_pattern=sfn.IntegrationPattern.RUN_JOB,
-            training_job_name=_NAME,
-            role=self._job_role.without_policy_updates(),
-            algorithm_specification=tasks.AlgorithmSpecification(
-                training_image=tasks.DockerImage.from_registry(self._image),
-                training_input_mode=tasks.InputMode.FILE,
-            ),
-            hyperparameters={
-                "predictor_type": "binary_classifier",
-                "feature_dim": sfn.JsonPath.string_at("$.prepared.feature_dim"),
-                **self._training.hyperparameters.as_strings(),
-            },
-            input_data_config=[
-                _channel("train", "$.prepared.train_uri"),
-                _channel("test", "$.prepared.test_uri"),
-            ],
-            output_data_config=tasks.OutputDataConfig(
-                s3_output_location=_S3Uri(self._storage.models.s3_url_for_object(MODELS_PREFIX)),
-                encryption_key=key,
-            ),
-            resource_config=tasks.ResourceConfig(
-                instance_count=1,
-                instance_type=_instance_type(self._training.instance_type),
-                volume_size=Size.gibibytes(30),
-                volume_encryption_key=key,
-            ),
-            stopping_condition=tasks.StoppingCondition(
-                max_runtime=Duration.minutes(self._training.max_runtime_minutes)
-            ),
-            enable_network_isolation=True,
-            tags=self._tags,
-            task_timeout=sfn.Timeout.duration(
-                Duration.minutes(self._training.max_runtime_minutes).plus(_LAUNCH_ALLOWANCE)
-            ),
-            result_selector={"artifact": sfn.JsonPath.string_at("$.ModelArtifacts.S3ModelArtifacts")},
-            result_path="$.training",
-        )
-        _retry_service_errors(train)
-        _retry_when_full(train)
-        train.add_catch(failure, result_path="$.failure")
-        return train
-
-    def _create_scoring_model(self, failure: sfn.IChainable) -> tasks.SageMakerCreateModel:
-        create = tasks.SageMakerCreateModel(
-            self,
-            "CreateScoringModel",
-            model_name=_NAME,
-            role=self._job_role.without_policy_updates(),
-            primary_container=tasks.ContainerDefinition(
-                image=tasks.DockerImage.from_registry(self._image),
-                model_s3_location=tasks.S3Location.from_json_expression("$.training.artifact"),
-            ),
-            enable_network_isolation=True,
-            result_path=sfn.JsonPath.DISCARD,
-        )
-        _retry_service_errors(create)
-        create.add_catch(failure, result_path="$.failure")
-        return create
-
-    def _score(self, failure: sfn.IChainable) -> sfn.Parallel:
+    def _score(self, jobs: Jobs, failure: sfn.IChainable) -> sfn.Parallel:
         score = sfn.Parallel(self, "Score", result_path=sfn.JsonPath.DISCARD)
-        score.branch(self._transform("ScoreTestRatings", "test"))
-        score.branch(self._transform("ScoreRanking", "ranking"))
-        clean_up = self._delete_scoring_model("DeleteScoringModelAfterFailure")
+        score.branch(jobs.transform("ScoreTestRatings", "test"))
+        score.branch(jobs.transform("ScoreRanking", "ranking"))
+        clean_up = jobs.delete_model("DeleteScoringModelAfterFailure")
         clean_up.add_catch(failure, result_path=sfn.JsonPath.DISCARD)
-        score.add_catch(clean_up.next(failure), result_path="$.failure")
-        return score
-
-    def _transform(self, construct_id: str, part: str) -> tasks.SageMakerCreateTransformJob:
-        transform = tasks.SageMakerCreateTransformJob(
-            self,
-            construct_id,
-            integration_pattern=sfn.IntegrationPattern.RUN_JOB,
-            transform_job_name=sfn.JsonPath.format(f"{{}}-{part}", _NAME),
-            model_name=_NAME,
-            role=self._job_role.without_policy_updates(),
-            transform_input=tasks.TransformInput(
-                transform_data_source=tasks.TransformDataSource(
-                    s3_data_source=tasks.TransformS3DataSource(
-                        s3_uri=sfn.JsonPath.string_at(f"$.prepared.{part}_uri"),
-                        s3_data_type=tasks.S3DataType.S3_PREFIX,
-                    )
-                ),
-                content_type=RECORDIO,
-                split_type=tasks.SplitType.RECORD_IO,
-            ),
-            transform_output=tasks.TransformOutput(
-                s3_output_path=_scores(part),
-                accept=JSON_LINES,
-                assemble_with=tasks.AssembleWith.LINE,
-                encryption_key=self._storage.key,
-            ),
-            batch_strategy=tasks.BatchStrategy.MULTI_RECORD,
-            max_payload=Size.mebibytes(6),
-            transform_resources=tasks.TransformResources(
-                instance_count=1,
-                instance_type=_instance_type(self._training.transform_instance_type),
-                volume_encryption_key=self._storage.key,
-            ),
-            tags=self._tags,
-            task_timeout=sfn.Timeout.duration(_TRANSFORM_LIMIT),
-            result_path=sfn.JsonPath.DISCARD,
-        )
-        _retry_service_errors(transform)
-        _retry_when_full(transform)
-        return transform
-
-    def _delete_scoring_model(self, construct_id: str) -> tasks.CallAwsService:
-        delete = tasks.CallAwsService(
-            self,
-            construct_id,
-            service="sagemaker",
-            action="deleteModel",
-            parameters={"ModelName": _NAME},
-            iam_resources=[],
-            result_path=sfn.JsonPath.DISCARD,
-        )
-        _retry_service_errors(delete)
-        return delete
+        return score.add_catch(clean_up.next(failure), result_path="$.failure")
 
     def _evaluate(self, function: lambda_.IFunction) -> tasks.LambdaInvoke:
         return tasks.LambdaInvoke(
@@ -246,8 +122,8 @@ class TrainingWorkflow(Construct):
                     "prepared": sfn.JsonPath.object_at("$.prepared"),
                     "model_artifact": sfn.JsonPath.string_at("$.training.artifact"),
                     "scores": {
-                        "test": _scores("test", "test.protobuf.out"),
-                        "ranking": _scores("ranking", "ranking.protobuf.out"),
+                        "test": scores_uri("test", "test.protobuf.out"),
+                        "ranking": scores_uri("ranking", "ranking.protobuf.out"),
                     },
                 }
             ),
@@ -262,76 +138,6 @@ class TrainingWorkflow(Construct):
             .when(sfn.Condition.boolean_equals("$.evaluation.gate.passed", value=True), register)
             .otherwise(sfn.Fail(self, "GateFailed", error="GateFailed", cause_path="$.evaluation.gate.cause"))
         )
-
-    def _register(self) -> sfn.IChainable:
-        released = self._training.approval == "automatic"
-        register = tasks.CallAwsService(
-            self,
-            "Register",
-            service="sagemaker",
-            action="createModelPackage",
-            parameters={
-                "ModelPackageGroupName": self._settings.model_package_group,
-                "ModelPackageDescription": sfn.JsonPath.format(
-                    "Factorization Machines trained on {}", sfn.JsonPath.string_at("$.prepared.source_key")
-                ),
-                "ModelApprovalStatus": "Approved" if released else "PendingManualApproval",
-                "InferenceSpecification": {
-                    "Containers": [
-                        {"Image": self._image, "ModelDataUrl": sfn.JsonPath.string_at("$.training.artifact")}
-                    ],
-                    "SupportedContentTypes": ["application/json", RECORDIO, JSON_LINES],
-                    "SupportedResponseMIMETypes": ["application/json", RECORDIO, JSON_LINES],
-                },
-                "ModelMetrics": {
-                    "ModelQuality": {
-                        "Statistics": {
-                            "ContentType": "application/json",
-                            "S3Uri": sfn.JsonPath.string_at("$.evaluation.evaluation_uri"),
-                        }
-                    }
-                },
-                "CustomerMetadataProperties": {
-                    "artifact_sha256": sfn.JsonPath.string_at("$.evaluation.artifact_sha256"),
-                    "dataset_digest": sfn.JsonPath.string_at("$.prepared.digest"),
-                    "catalog_uri": sfn.JsonPath.string_at("$.evaluation.catalog_uri"),
-                    "histories_uri": sfn.JsonPath.string_at("$.evaluation.histories_uri"),
-                    "training_job": _NAME,
-                    "source_key": sfn.JsonPath.string_at("$.prepared.source_key"),
-                },
-                # A retry after an answer that was lost must not register the model twice.
-                "ClientToken": sfn.JsonPath.hash(sfn.JsonPath.execution_id, "MD5"),
-            },
-            iam_resources=[],
-            result_selector={"arn": sfn.JsonPath.string_at("$.ModelPackageArn")},
-            result_path="$.package",
-        )
-        _retry_service_errors(register)
-        return register.next(self._publish()) if released else register
-
-    def _publish(self) -> tasks.CallAwsService:
-        publish = tasks.CallAwsService(
-            self,
-            "Publish",
-            comment="Make it the model that the next deployment of the serving stack serves",
-            service="ssm",
-            action="putParameter",
-            parameters={
-                "Name": self._settings.model_package_parameter,
-                "Description": "The model package that the serving stack serves",
-                "Type": "String",
-                "Value": sfn.JsonPath.string_at("$.package.arn"),
-                "Overwrite": True,
-            },
-            iam_resources=[],
-            result_path=sfn.JsonPath.DISCARD,
-        )
-        publish.add_retry(
-            max_attempts=3,
-            interval=Duration.seconds(2),
-            errors=["Ssm.InternalServerErrorException", "Ssm.SsmException", "Ssm.TooManyUpdatesException"],
-        )
-        return publish
 
     def _failure(self) -> sfn.IChainable:
         """How an execution ends when a job failed: with the job's own reason where there is one."""
@@ -350,64 +156,3 @@ class TrainingWorkflow(Construct):
             .when(job_gave_reason, read_reason.next(job_failed))
             .otherwise(step_failed)
         )
-
-
-class _S3Uri(tasks.S3Location):
-    """A place in S3 as `s3://<bucket>/<key>`; the one that CDK makes of a bucket is an https:// address."""
-
-    def __init__(self, uri: str) -> None:
-        super().__init__()
-        self._uri = uri
-
-    def bind(
-        self, task: tasks.ISageMakerTask, *, for_reading: bool | None = None, for_writing: bool | None = None
-    ) -> tasks.S3LocationConfig:
-        del task, for_reading, for_writing  # The job's role states its permissions itself.
-        return tasks.S3LocationConfig(uri=self._uri)
-
-
-def _channel(name: str, uri: str) -> tasks.Channel:
-    return tasks.Channel(
-        channel_name=name,
-        content_type=RECORDIO,
-        data_source=tasks.DataSource(
-            s3_data_source=tasks.S3DataSource(
-                s3_location=tasks.S3Location.from_json_expression(uri),
-                s3_data_type=tasks.S3DataType.S3_PREFIX,
-                s3_data_distribution_type=tasks.S3DataDistributionType.FULLY_REPLICATED,
-            )
-        ),
-    )
-
-
-def _scores(part: str, file: str = "") -> str:
-    """The place of a transform job's output in the prepared bucket, as an expression of the workflow."""
-    return sfn.JsonPath.format(
-        f"s3://{{}}/{SCORES_PREFIX}{{}}/{part}/{file}", sfn.JsonPath.string_at("$.prepared.bucket"), _NAME
-    )
-
-
-def _instance_type(name: str) -> ec2.InstanceType:
-    # The tasks put SageMaker's "ml." in front of EC2's names.
-    return ec2.InstanceType(name.removeprefix("ml."))
-
-
-def _retry_service_errors(task: sfn.TaskStateBase) -> None:
-    """Retry what SageMaker itself failed at. The names stay the same, so a retry cannot start a job twice."""
-    task.add_retry(
-        errors=["SageMaker.AmazonSageMakerException", "SageMaker.SageMakerException"],
-        interval=Duration.seconds(5),
-        backoff_rate=2,
-        max_attempts=3,
-        jitter_strategy=sfn.JitterType.FULL,
-    )
-
-
-def _retry_when_full(job: sfn.TaskStateBase) -> None:
-    """Wait for other jobs of the account to give their instances back."""
-    job.add_retry(
-        errors=["SageMaker.ResourceLimitExceededException"],
-        interval=Duration.minutes(1),
-        backoff_rate=2,
-        max_attempts=4,
-    )

@@ -1,0 +1,88 @@
+"""The states of the training workflow that register a model and release it."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from infra import images
+from infra.environment import Environment, TrainingSettings
+from infra.workflow_jobs import JSON_LINES, RECORDIO, RUN_NAME, retry_service_errors
+
+
+def register_model(
+    workflow: Construct, *, settings: Environment, training: TrainingSettings
+) -> sfn.IChainable:
+    """Register the model with its evaluation and its origin; release it if nobody has to approve it first."""
+    released = training.approval == "automatic"
+    register = tasks.CallAwsService(
+        workflow,
+        "Register",
+        service="sagemaker",
+        action="createModelPackage",
+        parameters={
+            "ModelPackageGroupName": settings.model_package_group,
+            "ModelPackageDescription": sfn.JsonPath.format(
+                "Factorization Machines trained on {}", sfn.JsonPath.string_at("$.prepared.source_key")
+            ),
+            "ModelApprovalStatus": "Approved" if released else "PendingManualApproval",
+            "InferenceSpecification": {
+                "Containers": [
+                    {
+                        "Image": images.image_uri(settings.region),
+                        "ModelDataUrl": sfn.JsonPath.string_at("$.training.artifact"),
+                    }
+                ],
+                "SupportedContentTypes": ["application/json", RECORDIO, JSON_LINES],
+                "SupportedResponseMIMETypes": ["application/json", RECORDIO, JSON_LINES],
+            },
+            "ModelMetrics": {
+                "ModelQuality": {
+                    "Statistics": {
+                        "ContentType": "application/json",
+                        "S3Uri": sfn.JsonPath.string_at("$.evaluation.evaluation_uri"),
+                    }
+                }
+            },
+            "CustomerMetadataProperties": {
+                "artifact_sha256": sfn.JsonPath.string_at("$.evaluation.artifact_sha256"),
+                "dataset_digest": sfn.JsonPath.string_at("$.prepared.digest"),
+                "catalog_uri": sfn.JsonPath.string_at("$.evaluation.catalog_uri"),
+                "histories_uri": sfn.JsonPath.string_at("$.evaluation.histories_uri"),
+                "training_job": RUN_NAME,
+                "source_key": sfn.JsonPath.string_at("$.prepared.source_key"),
+            },
+            # A retry after an answer that was lost must not register the model twice.
+            "ClientToken": sfn.JsonPath.hash(sfn.JsonPath.execution_id, "MD5"),
+        },
+        iam_resources=[],
+        result_selector={"arn": sfn.JsonPath.string_at("$.ModelPackageArn")},
+        result_path="$.package",
+    )
+    retry_service_errors(register)
+    return register.next(_publish(workflow, settings)) if released else register
+
+
+def _publish(workflow: Construct, settings: Environment) -> tasks.CallAwsService:
+    publish = tasks.CallAwsService(
+        workflow,
+        "Publish",
+        comment="Make it the model that the next deployment of the serving stack serves",
+        service="ssm",
+        action="putParameter",
+        parameters={
+            "Name": settings.model_package_parameter,
+            "Description": "The model package that the serving stack serves",
+            "Type": "String",
+            "Value": sfn.JsonPath.string_at("$.package.arn"),
+            "Overwrite": True,
+        },
+        iam_resources=[],
+        result_path=sfn.JsonPath.DISCARD,
+    )
+    publish.add_retry(
+        max_attempts=3,
+        interval=Duration.seconds(2),
+        errors=["Ssm.InternalServerErrorException", "Ssm.SsmException", "Ssm.TooManyUpdatesException"],
+    )
+    return publish
