@@ -287,6 +287,7 @@ class _Reader:
             ("StringEquals", "aws:SourceAccount", "SourceAccount"),
             ("StringEquals", "aws:PrincipalOrgID", "PrincipalOrgID"),
             ("StringEquals", "lambda:FunctionUrlAuthType", "FunctionUrlAuthType"),
+            ("Bool", "lambda:InvokedViaFunctionUrl", "InvokedViaFunctionUrl"),
             ("StringEquals", "lambda:EventSourceToken", "EventSourceToken"),
         )
         conditions = [
