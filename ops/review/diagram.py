@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -106,7 +106,9 @@ class _Artist:
         self._environment = environment
         self._after = after
         self._before = before
-        self._boxes: dict[str, Box] = {**(before.boxes if before else {}), **after.boxes}
+        self._renamed = _renamed(before, after) if before else {}
+        gone = {k: box for k, box in before.boxes.items() if k not in self._renamed} if before else {}
+        self._boxes: dict[str, Box] = {**gone, **after.boxes}
         self._changes = {
             key(change.stack, change.logical_id): change
             for change in environment.changes
@@ -142,7 +144,7 @@ class _Artist:
             owners = self._after.owners.get(changed) or (
                 self._before.owners.get(changed, ()) if self._before else ()
             )
-            for owner in owners:
+            for owner in dict.fromkeys(self._now(owner) for owner in owners):
                 parts.setdefault(owner, []).append(change)
             if not owners:
                 elsewhere.setdefault(change.stack, []).append(change)
@@ -152,7 +154,11 @@ class _Artist:
         now = {(flow.source, flow.target): flow for flow in self._after.flows}
         if self._before is None:
             return [(flow, State.UNCHANGED) for flow in now.values()]
-        then = {(flow.source, flow.target): flow for flow in self._before.flows}
+        past = (
+            replace(flow, source=self._now(flow.source), target=self._now(flow.target))
+            for flow in self._before.flows
+        )
+        then = {(flow.source, flow.target): flow for flow in past}
         flows = []
         for ends in sorted({*now, *then}):
             if ends not in then:
@@ -163,6 +169,9 @@ class _Artist:
             elif (ends[1], ends[0]) not in now:
                 flows.append((then[ends], State.REMOVED))
         return flows
+
+    def _now(self, box: str) -> str:
+        return self._renamed.get(box, box)
 
     def _chosen(self, flows: list[tuple[Flow, State]]) -> list[str]:
         """The boxes to draw: all, or those that change and those that something flows through."""
@@ -202,7 +211,7 @@ class _Artist:
         stacks.update(self._environment.after.stacks)
         for stack in sorted({*drawn, *self._elsewhere}):
             changes = self._elsewhere.get(stack, [])
-            note = f"and {_count(len(changes), 'change')} to {_kinds(changes)}" if changes else ""
+            note = f"and beside the boxes: {_parts_note(changes)}" if changes else ""
             yield Group(stack, stacks[stack].name if stack in stacks else stack, note)
 
     def _left_out(self, boxes: set[str]) -> str:
@@ -216,6 +225,13 @@ class _Artist:
         return f"Not drawn: {_count(len(boxes), 'resource')} ({named}{more}){changes}."
 
 
+def _renamed(before: Flows, after: Flows) -> dict[str, str]:
+    """Boxes that have another logical id now, by the key that they had."""
+    by_path = {(box.stack, box.path): box.key for box in after.boxes.values()}
+    pairs = ((box.key, by_path.get((box.stack, box.path))) for box in before.boxes.values())
+    return {old: new for old, new in pairs if new is not None and old not in after.boxes}
+
+
 _STATES: Final = {
     Grade.DATA_LOSS: State.DATA_LOSS,
     Grade.REMOVED: State.REMOVED,
@@ -225,11 +241,15 @@ _STATES: Final = {
 
 
 def _parts_note(parts: list[ResourceChange]) -> str:
-    return "" if not parts else f"{_kinds(parts)} changed"
+    verbs = {_VERBS[part.action] for part in parts}
+    return f"{_kinds(parts)} {verbs.pop() if len(verbs) == 1 else 'changed'}" if parts else ""
+
+
+_VERBS: Final = {"add": "added", "change": "changed", "remove": "removed"}
 
 
 def _kinds(changes: list[ResourceChange]) -> str:
-    counts = Counter(kind(change.type).removeprefix("ApiGateway ") for change in changes)
+    counts = Counter(kind(change.type) for change in changes)
     return ", ".join(name if number == 1 else f"{number} × {name}" for name, number in sorted(counts.items()))
 
 

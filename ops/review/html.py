@@ -26,7 +26,7 @@ def to_html(review: Review) -> str:
     # Only these two files are not escaped: they are ours, and the policy names their hashes.
     style, script = Markup(_asset("review.css")), Markup(_asset("review.js"))  # noqa: S704
     pictures = [(environment, diagram_of(environment)) for environment in review.environments]
-    return (
+    page = (
         _templates()
         .get_template("review.html.j2")
         .render(
@@ -42,6 +42,7 @@ def to_html(review: Review) -> str:
             policy=_policy(style, script),
         )
     )
+    return wording.printable(page)
 
 
 @cache
@@ -96,4 +97,4 @@ def _soft(text: str) -> Markup:
 
 
 def _deserves_attention(change: ResourceChange) -> bool:
-    return change.grade.severity >= Grade.REMOVED.severity
+    return bool(change.fails) or change.grade.severity >= Grade.REMOVED.severity

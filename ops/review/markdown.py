@@ -4,23 +4,27 @@ What is long is folded. What does not fit is shown briefly or left out, and the 
 """
 
 from collections import Counter
+from itertools import accumulate
 from typing import Final
 
-from ops.review.model import Review
+from ops.review.model import Count, Review
 from ops.review.presentation import sections, wording
 from ops.review.presentation.budget import Fitted, fit
 from ops.review.presentation.comment import SECTIONS, more, parts_of
-from ops.review.presentation.github import code, prose, table
+from ops.review.presentation.github import code, prose
 
 LIMIT: Final = 65_000
 """Characters; GitHub takes 65,536 in a comment."""
 
 _RESERVE: Final = 2_000
 """Characters for what the end says about what is left out, and for the sections' titles."""
-_MOST_SENTENCES: Final = 12
-_MOST_COUNTS: Final = 24
 _MOST_NAMED: Final = 3
 _MOST_ENVIRONMENTS: Final = 8
+
+# Characters of what comes before the sections, so that they have room whatever the verdict says.
+_SENTENCES_ROOM: Final = 10_000
+_COUNTS_ROOM: Final = 12_000
+_NOTES_ROOM: Final = 3_000
 
 
 def to_markdown(review: Review) -> str:
@@ -42,20 +46,33 @@ def _head(review: Review) -> str:
         f"## Infrastructure review: {wording.LEVELS[verdict.level].lower()}",
         f"{code(review.base, longest=120)} → {code(review.head, longest=120)}",
     ]
-    sentences = [prose(sentence, longest=500) for sentence in verdict.sentences[:_MOST_SENTENCES]]
-    sentences += more(len(verdict.sentences) - _MOST_SENTENCES, "more in the full report")
-    blocks.append(" ".join(sentences))
+    said = [(name, prose(text, longest=500)) for name, texts in sections.said(review) for text in texts]
+    shown = _first([text for _, text in said], _SENTENCES_ROOM)
+    for name in dict.fromkeys(name for name, _ in said[: len(shown)]):
+        bold = [f"**{prose(name)}**"] if name and len(review.environments) > 1 else []
+        blocks.append(" ".join([*bold, *(text for each, text in said[: len(shown)] if each == name)]))
+    blocks += more(len(said) - len(shown), "more sentences in the HTML report")
     if verdict.counts:
-        rows = [
-            [prose(row.what, longest=80), f"{row.number:,}", _named(row.subjects)]
-            for row in verdict.counts[:_MOST_COUNTS]
-        ]
-        blocks.append(table(["What", "How many>", "Which"], rows))
+        lines = [_count(row) for row in verdict.counts]
+        shown = _first(lines, _COUNTS_ROOM)
+        blocks.append("\n".join(["| What | How many | Which |", "| --- | --: | --- |", *shown]))
+        blocks += more(len(lines) - len(shown), "more rows in the HTML report")
     blocks += [_environments(review)] if len(review.environments) > 1 else []
-    notes = [f"- {prose(note, longest=300)}" for note in review.notes[:_MOST_SENTENCES]]
-    notes += [f"- {missing}" for missing in more(len(review.notes) - _MOST_SENTENCES, "more notes")]
-    blocks += ["\n".join(notes)] if notes else []
+    notes = [f"- {prose(note, longest=300)}" for note in review.notes]
+    shown = _first(notes, _NOTES_ROOM)
+    blocks += ["\n".join(shown)] if shown else []
+    blocks += more(len(notes) - len(shown), "more notes in the HTML report")
     return "\n\n".join(blocks)
+
+
+def _first(texts: list[str], room: int) -> list[str]:
+    """As many of `texts`, from the first, as have at most `room` characters together."""
+    sizes = accumulate(len(text) + 2 for text in texts)
+    return [text for text, size in zip(texts, sizes, strict=True) if size <= room]
+
+
+def _count(row: Count) -> str:
+    return f"| {prose(row.what, longest=80)} | {row.number:,} | {_named(row.subjects)} |"
 
 
 def _named(subjects: tuple[str, ...]) -> str:
@@ -64,15 +81,14 @@ def _named(subjects: tuple[str, ...]) -> str:
 
 
 def _environments(review: Review) -> str:
-    names = [environment.name for environment in review.environments]
-    shown = names[:_MOST_ENVIRONMENTS]
+    names = [code(environment.name, longest=60) for environment in review.environments[:_MOST_ENVIRONMENTS]]
     rows = [
-        [name, *(prose(cell) for cell in cells[:_MOST_ENVIRONMENTS])]
+        f"| {name} | {' | '.join(prose(cell) for cell in cells[:_MOST_ENVIRONMENTS])} |"
         for name, cells in sections.glance_rows(review)
     ]
-    found = table(["", *(f"{code(name, longest=60)}>" for name in shown)], rows)
-    missing = more(len(names) - len(shown), "more environments")
-    return "\n\n".join([found, *missing])
+    heads = [f"| | {' | '.join(names)} |", f"| --- |{' --: |' * len(names)}"]
+    missing = more(len(review.environments) - len(names), "more environments in the HTML report")
+    return "\n\n".join(["\n".join([*heads, *rows]), *missing])
 
 
 def _shown(fitted: Fitted) -> str:

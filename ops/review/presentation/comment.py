@@ -225,15 +225,20 @@ def _month(environment: EnvironmentReview) -> str:
 def _cost(environment: EnvironmentReview) -> Iterator[Part]:
     cost = environment.cost
     name = in_html(environment.name)
-    if cost.lines:
-        lines = sections.cost_lines(environment)
-        rows = tuple(piece(_cost_line(line, compared=cost.monthly_before is not None)) for line in lines)
-        priced = wording.count(len(cost.lines), "priced part")
-        opening = (
-            f"<details><summary>{name}: {priced}, prices as of {in_html(cost.prices_as_of)}</summary>\n\n"
-            "| Resource | For | Before | After | Difference |\n| --- | --- | --: | --: | --: |\n"
-        )
-        yield Part("Cost", opening, rows, "\n\n</details>", ("cost", "costs"), weight=2)
+    compared = cost.monthly_before is not None
+    changed, same = sections.cost_lines(environment)
+    dated = f"prices as of {in_html(cost.prices_as_of)}"
+    for lines, what in (
+        (changed, f"{wording.count(len(changed), 'part')} {'that change' if same else 'priced'}, {dated}"),
+        (same, f"{wording.count(len(same), 'part')} that cost the same as before, {dated}"),
+    ):
+        if lines:
+            rows = tuple(piece(_cost_line(line, compared=compared)) for line in lines)
+            opening = (
+                f"<details><summary>{name}: {what}</summary>\n\n"
+                "| Resource | For | Before | After | Difference |\n| --- | --- | --: | --: | --: |\n"
+            )
+            yield Part("Cost", opening, rows, "\n\n</details>", ("cost", "costs"), weight=2)
     for items, what, unit in (
         (cost.unpriced, "not priced, and so not in the sums", ("unpriced item", "unpriced items")),
         (cost.assumptions, "assumed", ("assumption", "assumptions")),
@@ -310,21 +315,29 @@ def _suppression(suppression: Suppression) -> str:
 
 
 def _parity(review: Review) -> Iterator[Part]:
-    differing, same = sections.parity_rows(review)
+    groups = sections.parity_groups(review)
     names = [environment.name for environment in review.environments][:_MOST_ENVIRONMENTS]
     heads = (
         f"| What | {' | '.join(code(name, longest=60) for name in names)} | Meant? |\n"
         f"| --- |{' --- |' * len(names)} --- |\n"
     )
     unit = ("row", "rows")
-    if differing:
-        rows = tuple(piece(_parity_row(row, names)) for row in differing)
-        yield Part("Parity", heads, rows, "", unit, weight=2)
-    if same:
-        opening = f"<details><summary>{wording.count(len(same), 'thing')} alike</summary>\n\n{heads}"
-        yield Part(
-            "Parity", opening, tuple(piece(_parity_row(row, names)) for row in same), "\n\n</details>", unit
-        )
+    if groups.unexplained:
+        opening = f"**Differs, and no setting says that it should**\n\n{heads}"
+        pieces = tuple(piece(_parity_row(row, names)) for row in groups.unexplained)
+        yield Part("Parity", opening, pieces, "", unit, weight=2)
+    for rows, what in (
+        (
+            groups.explained,
+            f"{wording.count(len(groups.explained), 'difference')} that the configuration explains",
+        ),
+        (groups.alike, f"{wording.count(len(groups.alike), 'thing')} alike"),
+    ):
+        if rows:
+            opening = f"<details><summary>{what}</summary>\n\n{heads}"
+            yield Part(
+                "Parity", opening, tuple(piece(_parity_row(r, names)) for r in rows), "\n\n</details>", unit
+            )
 
 
 def _parity_row(row: ParityRow, names: list[str]) -> str:

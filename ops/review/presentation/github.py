@@ -8,23 +8,19 @@ import html
 import re
 from typing import Final
 
+from ops.review.presentation.wording import printable
+
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|~#&])")
 _AT_START: Final = re.compile(r"^(\d{0,9})([-+=.)])")
 """What begins a list, or underlines a heading, where a line begins."""
 _NO_MENTION: Final = "@\u200b"
 _BACKTICKS: Final = re.compile(r"`+")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def one_line(text: str, longest: int) -> str:
     """Return `text` without line ends, cut to `longest` characters and with the number of the others."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= longest else f"{line[:longest]}… (+{len(line) - longest:,} characters)"
-
-
-def printable(text: str) -> str:
-    """Replace characters that no format can show."""
-    return _CONTROL.sub("\ufffd", text)
 
 
 def prose(text: str, *, longest: int = 600) -> str:
@@ -53,13 +49,6 @@ def fenced(lines: list[str], language: str) -> str:
     longest = max((len(run) for line in content for run in _BACKTICKS.findall(line)), default=0)
     fence = "`" * max(3, longest + 1)
     return "\n".join([f"{fence}{language}", *content, fence])
-
-
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """Return a table of cells that are Markdown already; heads that end in `>` align to the right."""
-    names = [head.removesuffix(">") for head in heads]
-    lines = ["--:" if head.endswith(">") else "---" for head in heads]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (names, lines, *rows))
 
 
 def folded(summary: str, content: str) -> str:

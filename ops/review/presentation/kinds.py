@@ -5,6 +5,21 @@ from typing import Final
 from ops.review.model import Resource
 
 _NAMES: Final = {
+    "AWS::ApiGateway::ApiKey": "API key",
+    "AWS::ApiGateway::Deployment": "Deployment",
+    "AWS::ApiGateway::GatewayResponse": "Error response",
+    "AWS::ApiGateway::Method": "Method",
+    "AWS::ApiGateway::Resource": "Route",
+    "AWS::ApiGateway::Stage": "Stage",
+    "AWS::ApiGateway::UsagePlan": "Usage plan",
+    "AWS::IAM::ManagedPolicy": "Managed policy",
+    "AWS::IAM::Policy": "Policy",
+    "AWS::IAM::Role": "Role",
+    "AWS::KMS::Alias": "Alias",
+    "AWS::Lambda::Permission": "Lambda permission",
+    "AWS::Lambda::Version": "Version",
+    "AWS::Logs::LogGroup": "Log group",
+    "AWS::S3::BucketPolicy": "Bucket policy",
     "AWS::ApiGateway::RestApi": "REST API",
     "AWS::ApiGatewayV2::Api": "HTTP API",
     "AWS::AutoScaling::AutoScalingGroup": "Auto Scaling group",

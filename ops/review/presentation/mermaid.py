@@ -7,7 +7,7 @@ from ops.review.presentation.svg import SIGNS
 
 MOST_EDGES: Final = 400
 """Mermaid draws no diagram of more than 500 edges (https://mermaid.js.org/config/schema-docs/config.html)."""
-_LONGEST: Final = 60
+_LONGEST: Final = 100
 
 # Colours with enough contrast on GitHub's light and dark pages; the dashes tell without colour.
 _CLASSES: Final = {

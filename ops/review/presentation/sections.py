@@ -1,12 +1,13 @@
 """What a report says in which order, in whatever format: groups, sorted by what deserves attention first."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ops.review.cost import CostLine
 from ops.review.exposure import Door
 from ops.review.findings import Finding, Suppression
+from ops.review.intrinsics import Readable, Reference
 from ops.review.model import EnvironmentReview, Grade, PropertyChange, ResourceChange, Review
 from ops.review.parity import ParityRow
 from ops.review.permissions import StatementChange
@@ -59,10 +60,17 @@ class Glance:
 
 
 def by_stack(environment: EnvironmentReview) -> tuple[StackChanges, ...]:
-    """Return the changes of `environment` by stack: the stack with the most severe change first."""
+    """Return the changes of `environment` by stack: the stack with the most severe change first.
+
+    What is added or removed has all its properties.
+    """
+    before = None if environment.before is None else Readable(environment.before)
+    after = Readable(environment.after)
     grouped: dict[str, list[ResourceChange]] = {}
     for change in environment.changes:
-        grouped.setdefault(change.stack, []).append(change)
+        side = after if change.action == "add" else before if change.action == "remove" else None
+        shown = change if side is None or change.properties else _defined(change, side)
+        grouped.setdefault(change.stack, []).append(shown)
     stacks = (
         StackChanges(
             name=stack,
@@ -77,6 +85,22 @@ def by_stack(environment: EnvironmentReview) -> tuple[StackChanges, ...]:
         for stack, changes in grouped.items()
     )
     return tuple(sorted(stacks, key=lambda stack: (-stack.severity, stack.name)))
+
+
+def _defined(change: ResourceChange, side: Readable) -> ResourceChange:
+    """Return the change with the properties that the resource begins or ends with."""
+    resource = side.resource(Reference(change.stack, change.logical_id, change.path))
+    values = {
+        f"Properties.{name}": side.value(found, change.stack) for name, found in resource.properties.items()
+    }
+    if resource.deletion_policy is not None:
+        values["DeletionPolicy"] = resource.deletion_policy
+    added = change.action == "add"
+    properties = (
+        PropertyChange(path, None if added else found, found if added else None)
+        for path, found in values.items()
+    )
+    return replace(change, properties=tuple(properties))
 
 
 def telling(change: ResourceChange) -> tuple[PropertyChange, ...]:
@@ -135,14 +159,16 @@ def protection_rows(
     )
 
 
-def cost_lines(environment: EnvironmentReview) -> tuple[CostLine, ...]:
-    """Return the priced lines, dearest first."""
-    return tuple(
-        sorted(
-            environment.cost.lines,
-            key=lambda line: (-max(line.after or Decimal(0), line.before or Decimal(0)), line.subject),
-        )
+def cost_lines(environment: EnvironmentReview) -> tuple[tuple[CostLine, ...], tuple[CostLine, ...]]:
+    """Return the lines that change, dearest first, and the others; all of them where nothing is compared."""
+    lines = sorted(
+        environment.cost.lines,
+        key=lambda line: (-max(line.after or Decimal(0), line.before or Decimal(0)), line.subject),
     )
+    if environment.cost.monthly_before is None:
+        return tuple(lines), ()
+    changed = tuple(line for line in lines if line.before != line.after)
+    return changed, tuple(line for line in lines if line.before == line.after)
 
 
 def new_first(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
@@ -159,11 +185,34 @@ def new_suppressions(
     return tuple(s for s in found if s.new), tuple(s for s in found if not s.new)
 
 
-def parity_rows(review: Review) -> tuple[tuple[ParityRow, ...], tuple[ParityRow, ...]]:
-    """Return the rows that differ (unexplained first), and those that are alike."""
+@dataclass(frozen=True)
+class ParityGroups:
+    """The rows of the parity table."""
+
+    unexplained: tuple[ParityRow, ...]
+    explained: tuple[ParityRow, ...]
+    alike: tuple[ParityRow, ...]
+
+
+def parity_groups(review: Review) -> ParityGroups:
+    """Return what differs without a reason, what differs with one, and what is alike."""
     rows = review.parity.rows
-    differing = sorted((row for row in rows if row.differs), key=lambda row: (row.explained, row.key))
-    return tuple(differing), tuple(row for row in rows if not row.differs)
+    return ParityGroups(
+        unexplained=tuple(row for row in rows if row.differs and not row.explained),
+        explained=tuple(row for row in rows if row.differs and row.explained),
+        alike=tuple(row for row in rows if not row.differs),
+    )
+
+
+def said(review: Review) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the verdict's sentences by environment; those on several environments under an empty name."""
+    names = [environment.name for environment in review.environments]
+    grouped: dict[str, list[str]] = {}
+    for sentence in review.verdict.sentences:
+        name = next((name for name in names if name and sentence.startswith(f"{name}: ")), "")
+        text = sentence.removeprefix(f"{name}: ") if name else sentence
+        grouped.setdefault(name, []).append(text[:1].upper() + text[1:])
+    return tuple((name, tuple(sentences)) for name, sentences in grouped.items())
 
 
 def glances(review: Review) -> tuple[Glance, ...]:

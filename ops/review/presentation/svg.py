@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from ops.review.diagram import Diagram, Edge, Node, State
 from ops.review.presentation.layout import BOX_HEIGHT, BOX_WIDTH, Layout, Point, lay_out
+from ops.review.presentation.wording import printable
 
 SIGNS: Final = {
     State.UNCHANGED: "",
@@ -20,7 +21,7 @@ SIGNS: Final = {
 _RADIUS: Final = 6
 _ARROW: Final = 7
 _LABEL: Final = 20
-_NOTE: Final = 26
+_NOTE: Final = 25
 
 
 def to_svg(diagram: Diagram, *, prefix: str) -> Markup:
@@ -39,7 +40,7 @@ def to_svg(diagram: Diagram, *, prefix: str) -> Markup:
         *(_node(node, layout.boxes[node.id]) for node in diagram.nodes),
         Markup("</svg>"),
     ]
-    return Markup("\n").join(parts)
+    return Markup(printable(Markup("\n").join(parts)))  # noqa: S704 - escaped part by part
 
 
 def _lanes(diagram: Diagram, layout: Layout) -> list[Markup]:
@@ -97,8 +98,9 @@ def _said(node: Node) -> str:
     """The line that says what happens, in words."""
     if node.state is State.UNCHANGED:
         return ""
-    words = f"{SIGNS[node.state]} {node.state}{', live' if node.live else ''}"
-    return f"{SIGNS[node.state]} {node.note}" if node.state is State.CHANGED and node.note else words
+    live = ", live" if node.live else ""
+    what = node.note if node.state is State.CHANGED and node.note else node.state
+    return f"{SIGNS[node.state]} {_short(what, _NOTE - 2 - len(live))}{live}"
 
 
 def _whole(node: Node) -> str:

@@ -1,6 +1,7 @@
 """How a report says things: money, values, paths, grades. The same words in every format."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -47,7 +48,12 @@ REPLACES: Final[Mapping[Replaces, str]] = {
     "yes": "replaces the resource",
 }
 
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
+)
+"""Control characters, halves of characters, and those that turn the direction of what follows."""
 _CENT: Final = Decimal("0.01")
+_TENFOLD: Final = 10
 
 
 def money(amount: Decimal | None) -> str:
@@ -69,7 +75,10 @@ def delta(before: Decimal | None, after: Decimal | None) -> str:
         return ""
     if difference == 0:
         return "no change"
-    share = f" ({difference / before:+.0%})" if before else ""
+    share = ""
+    if before:
+        ratio = difference / before
+        share = f" ({ratio:+.0%})" if ratio < _TENFOLD else f" (×{(after or 0) / before:.0f})"
     sign = "+" if difference > 0 else ""
     return f"{sign}{money(difference)}{share}"
 
@@ -91,6 +100,11 @@ def value(found: Any) -> str:
 def property_name(change: PropertyChange) -> str:
     """Return the path of a property without what all paths begin with."""
     return change.path.removeprefix("Properties.")
+
+
+def printable(text: str) -> str:
+    """Return `text` with a sign in place of each character that cannot be shown, or that hides others."""
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def within(path: str, stack: str) -> str:
