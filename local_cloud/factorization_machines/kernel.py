@@ -98,7 +98,8 @@ class Settings(NamedTuple):
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def _jit(function: Function) -> Function:
+def jit(function: Function) -> Function:
+    """Compile a function so that it runs without Python's lock and is kept in Numba's cache."""
     return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
@@ -106,7 +107,7 @@ def _parallel_jit(function: Function) -> Function:
     return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)(function))
 
 
-@_jit
+@jit
 def _sum_of_squares(row: Float32, lanes: Float32) -> np.float32:
     size = row.shape[0]
     whole = size - size % LANES
@@ -125,7 +126,7 @@ def _sum_of_squares(row: Float32, lanes: Float32) -> np.float32:
     return np.float32(lanes[0])
 
 
-@_jit
+@jit
 def _raw_score(row: int, rows: Rows, weights: Weights, projection: Float32, lanes: Float32) -> np.float32:
     """Score one row before the link function, and leave its Σ_i v_i x_i in `projection`."""
     linear = ZERO
@@ -143,14 +144,14 @@ def _raw_score(row: int, rows: Rows, weights: Weights, projection: Float32, lane
     return np.float32((weights.bias[0] + linear) + HALF * pairs - HALF * own)
 
 
-@_jit
+@jit
 def _link(score: np.float32, logistic: bool) -> np.float32:
     if logistic:
         return np.float32(1.0 / (1.0 + math.exp(-np.float64(score))))
     return score
 
 
-@_jit
+@jit
 def _adam(
     weight: np.float32,
     gradient: np.float32,
@@ -167,7 +168,7 @@ def _adam(
     return weight - rates[0] * mean / (np.sqrt(variance) + settings.epsilon), mean, variance
 
 
-@_jit
+@jit
 def _group(
     rows: Rows, first: int, last: int, slots: Int32, groups: tuple[Int32, Int32, Int32, Float32]
 ) -> int:
@@ -200,7 +201,7 @@ def _group(
     return count
 
 
-@_jit
+@jit
 def square_norms(factors: Float32, out: Float32) -> None:
     """Write Σ_f factors[i, f]² of each feature i to `out`, float32[D]."""
     lanes = np.empty(LANES, np.float32)
@@ -208,7 +209,7 @@ def square_norms(factors: Float32, out: Float32) -> None:
         out[feature] = _sum_of_squares(factors[feature], lanes)
 
 
-@_jit
+@jit
 def _fetch_ahead(row: int, rows: Rows, flat_factors: Float32, num_factors: int) -> None:
     """Ask for the factors of the entries that come a little after those of a row."""
     final = rows.keys.shape[0] - 1
@@ -217,7 +218,7 @@ def _fetch_ahead(row: int, rows: Rows, flat_factors: Float32, num_factors: int) 
         prefetch(flat_factors, begin, begin + num_factors)
 
 
-@_jit
+@jit
 def predict(rows: Rows, weights: Weights, logistic: bool, first: int, out: Float32) -> None:
     """Write the scores of the rows from `first` on, through the logistic function where `logistic`, to `out`.
 
@@ -232,7 +233,7 @@ def predict(rows: Rows, weights: Weights, logistic: bool, first: int, out: Float
         out[index] = _link(_raw_score(first + index, rows, weights, projection, lanes), logistic)
 
 
-@_jit
+@jit
 def _forward(  # noqa: PLR0917 - compiled functions take no keywords
     rows: Rows,
     labels: Float32,
@@ -256,7 +257,7 @@ def _forward(  # noqa: PLR0917 - compiled functions take no keywords
         slopes[index] = score - labels[row]
 
 
-@_jit
+@jit
 def _update(  # noqa: PLR0917 - compiled functions take no keywords
     bounds: tuple[int, int],
     count: int,
@@ -316,7 +317,7 @@ def _update(  # noqa: PLR0917 - compiled functions take no keywords
         weights.square_norms[feature] = _sum_of_squares(factors, lanes)
 
 
-@_jit
+@jit
 def _share_out(count: int, ends: Int32, shares: Int64) -> None:
     """Cut a batch's features into equal work: share i is from `shares[i]` up to, not including, the next."""
     parts = shares.shape[0] - 1
@@ -408,7 +409,7 @@ def train(  # noqa: PLR0917 - compiled functions take no keywords
             )
 
 
-@_jit
+@jit
 def logf(values: Float32, out: Float32) -> None:
     """Write the C library's float32 logarithm of each value to `out`."""
     for index in range(values.shape[0]):
@@ -422,7 +423,7 @@ _WEIGHTS = numba.types.NamedTuple((_VECTOR, _VECTOR, _MATRIX, _VECTOR), Weights)
 _MOMENTS = numba.types.NamedTuple((_VECTOR, _MATRIX, _CUBE), Moments)
 _SETTINGS = numba.types.NamedTuple((numba.float64[::1], _VECTOR, _NUMBER, _NUMBER, _NUMBER), Settings)
 _BATCHES = numba.types.UniTuple(_COUNT, 3)
-_SIGNATURES: dict[Callable[..., None], tuple[Any, ...]] = {
+_SIGNATURES: dict[Callable[..., object], tuple[Any, ...]] = {
     logf: (_VECTOR, _VECTOR),
     square_norms: (_MATRIX, _VECTOR),
     predict: (_ROWS, _WEIGHTS, _FLAG, _COUNT, _VECTOR),
@@ -433,6 +434,11 @@ _SIGNATURES: dict[Callable[..., None], tuple[Any, ...]] = {
 }
 TRAINING = (logf, square_norms, train, predict)
 SCORING = (square_norms, predict)
+
+
+def declare(function: Callable[..., object], signature: tuple[Any, ...]) -> None:
+    """Say for which types `load` shall compile a function of another module."""
+    _SIGNATURES[function] = signature
 
 
 class _FirstCompilation(event.Listener):  # type: ignore[misc]
@@ -450,7 +456,7 @@ class _FirstCompilation(event.Listener):  # type: ignore[misc]
         pass
 
 
-def load(kernels: tuple[Callable[..., None], ...], announce: Callable[[], None] = lambda: None) -> None:
+def load(kernels: tuple[Callable[..., object], ...], announce: Callable[[], None] = lambda: None) -> None:
     """Make some of the kernels ready, from Numba's cache (NUMBA_CACHE_DIR) or by compiling them.
 
     `announce` is called before compilation begins, and not at all where the cache has every kernel asked for.

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from data_prep.errors import DataError
 from data_prep.protobuf import message
 from data_prep.recordio import MAGIC, decode_sparse
+from local_cloud.factorization_machines import decimals, records
 from local_cloud.factorization_machines.kernel import Rows
 from local_cloud.factorization_machines.metrics import THRESHOLD
 
@@ -73,17 +74,11 @@ def encode(scores: Float32, *, binary: bool, content_type: str) -> bytes:
     if content_type == RECORDIO:
         return _recordio_predictions(scores, binary=binary)
     # A float32 that Python has widened to float64 has up to 17 digits; SageMaker prints them too.
-    values = scores.tolist()
-    if binary:
-        texts = [
-            f'{{"score": {value!r}, "predicted_label": {"1.0" if value >= THRESHOLD else "0.0"}}}'
-            for value in values
-        ]
-    else:
-        texts = [f'{{"score": {value!r}}}' for value in values]
-    if content_type == JSON_LINES:
-        return "\n".join([*texts, ""]).encode()
-    return f'{{"predictions": [{", ".join(texts)}]}}'.encode()
+    separator = b"\n" if content_type == JSON_LINES else b", "
+    positive = (scores >= np.float32(THRESHOLD)).astype(np.uint8) if binary else np.zeros(len(scores), np.uint8)
+    labels = (b', "predicted_label": 0.0', b', "predicted_label": 1.0') if binary else (b"",)
+    text = decimals.join(scores, b'{"score": ', [label + b"}" + separator for label in labels], positive)
+    return text if content_type == JSON_LINES else b'{"predictions": [' + text[: -len(separator)] + b"]}"
 
 
 def _malformed(detail: str) -> RequestError:
@@ -91,15 +86,20 @@ def _malformed(detail: str) -> RequestError:
 
 
 def _recordio_rows(body: bytes, feature_dim: int) -> Rows:
+    data = np.frombuffer(body, np.uint8)
+    end, count, _ = records.frames(data, len(body))
+    block = records.decode(data, count, feature_dim) if end == len(body) else None
+    if block is not None:
+        return block.rows
     try:
-        records = decode_sparse(body)
+        sparse = decode_sparse(body)
     except DataError as error:
         raise _malformed(str(error)) from error
-    if records.shape != feature_dim:
-        raise _malformed(f"its records have {records.shape} features, the model has {feature_dim}")
-    if not np.isfinite(records.values).all():
+    if sparse.shape != feature_dim:
+        raise _malformed(f"its records have {sparse.shape} features, the model has {feature_dim}")
+    if not np.isfinite(sparse.values).all():
         raise _malformed("a value is not a finite number")
-    return Rows(records.indptr, records.keys.astype(np.int32), records.values)
+    return Rows(sparse.indptr, sparse.keys.astype(np.int32), sparse.values)
 
 
 def _json_instances(body: bytes) -> list[Any]:

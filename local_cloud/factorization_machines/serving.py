@@ -21,7 +21,7 @@ from typing import Final, TextIO
 
 import numpy as np
 
-from local_cloud.factorization_machines import artifact, kernel, payloads
+from local_cloud.factorization_machines import artifact, decimals, kernel, payloads, records
 from local_cloud.factorization_machines.model import Model, Scorer
 from local_cloud.factorization_machines.payloads import RequestError
 
@@ -155,7 +155,8 @@ def serve(root: Path, host: str, port: int, stream: TextIO) -> int:
     """
     try:
         kernel.load(
-            kernel.SCORING, lambda: print("Compiling the numeric kernels once", file=stream, flush=True)
+            (*kernel.SCORING, *records.READING, *decimals.WRITING),
+            lambda: print("Compiling the numeric kernels once", file=stream, flush=True),
         )
         model = artifact.read(artifact.find(root / "model"))
         server = ModelServer((host, port), model, Limits.from_environment(os.environ))
