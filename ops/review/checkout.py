@@ -1,5 +1,6 @@
 """The two trees to compare: the working tree, and a commit of it in a worktree of its own."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -85,7 +86,9 @@ class Checkout:
             (folder / ".venv").symlink_to(sys.prefix)
         build = self.root / "build"
         if (build / "functions").is_dir():
-            shutil.copytree(build / "functions", folder / "build" / "functions", symlinks=True)
+            shutil.copytree(
+                build / "functions", folder / "build" / "functions", symlinks=True, copy_function=_link
+            )
         if (build / "wheels").is_dir():
             (folder / "build").mkdir(exist_ok=True)
             (folder / "build" / "wheels").symlink_to(build / "wheels")
@@ -117,6 +120,14 @@ def checkout(directory: Path) -> Checkout:
     if not _succeeds(root, "rev-parse", "--verify", "--quiet", "HEAD"):
         raise OperationError(f"{root} has no commit yet, so there is nothing to compare with")
     return Checkout(root=root, dirty=bool(_git(root, "status", "--porcelain")))
+
+
+def _link(source: str, target: str) -> None:
+    """Share a file's content, which a new bundle replaces and never writes into, or copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _succeeds(directory: Path, *arguments: str) -> bool:

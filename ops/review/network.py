@@ -51,6 +51,12 @@ def isolation() -> str:
     )
 
 
+def without_credentials(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without the user's AWS settings, and with `variables`."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    return inherited | {"AWS_EC2_METADATA_DISABLED": "true"} | dict(variables)
+
+
 def offline(command: str, variables: Mapping[str, str], scratch: Path) -> tuple[list[str], dict[str, str]]:
     """Return the arguments and environment that run the shell's `command` without network or credentials.
 
@@ -59,8 +65,7 @@ def offline(command: str, variables: Mapping[str, str], scratch: Path) -> tuple[
         variables: to set.
         scratch: a folder for what the isolation needs.
     """
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-    environment |= {"AWS_EC2_METADATA_DISABLED": "true", **variables}
+    environment = without_credentials(variables)
     shell = ["/bin/sh", "-c", command]
     if has_namespaces():
         return [*_NAMESPACE, *shell], environment

@@ -16,7 +16,7 @@ from ops.errors import OperationError
 from ops.review.assembly import read_assembly
 from ops.review.checkout import Checkout
 from ops.review.model import Assembly
-from ops.review.network import isolation, offline
+from ops.review.network import isolation, offline, without_credentials
 
 _CONTEXT = {
     "aws:cdk:enable-path-metadata": True,
@@ -117,12 +117,15 @@ def _synthesize_all(
     notes = [isolation()]
     with ThreadPoolExecutor(_WORKERS) as pool:
         progress("packaging the functions")
-        builds = {tree: pool.submit(_build, tree, folder) for tree in (trees.new, trees.old)}
+        builds = {tree: pool.submit(_build, tree) for tree in (trees.new, trees.old)}
         for tree, build in builds.items():
             problem = build.result()
             if problem:
                 which = "the working tree" if tree == trees.new else trees.base
-                notes.append(f"Packaging the functions of {which} failed: {problem}")
+                notes.append(
+                    f"Packaging the functions of {which} failed, "
+                    f"so a change of their code may not show: {problem}"
+                )
         progress(f"synthesizing {', '.join(filter(None, names)) or 'the app'}")
         after = {name: pool.submit(_synthesize, trees.new, name, folder / f"after-{name}") for name in names}
         before = {name: pool.submit(_before, trees.old, name, folder / f"before-{name}") for name in names}
@@ -153,12 +156,15 @@ def _before(tree: Path, name: str, output: Path) -> Assembly | None:
     return _synthesize(tree, name, output)
 
 
-def _build(tree: Path, folder: Path) -> str:
-    """Run what cdk.json says must run before synthesis; return what went wrong, if anything did."""
+def _build(tree: Path) -> str:
+    """Run what cdk.json says must run before synthesis; return what went wrong, if anything did.
+
+    This may need the network, for packages that the tree locks and this machine does not have yet.
+    """
     try:
         command = _cdk_json(tree).get("build")
         if command:
-            _run(str(command), tree, {}, folder)
+            _run(["/bin/sh", "-c", str(command)], tree, without_credentials(_path()))
     except _SynthesisError as error:
         return str(error)
     return ""
@@ -177,7 +183,9 @@ def _synthesize(tree: Path, name: str, output: Path) -> Assembly:
     if name:
         context["env"] = name
     variables = {"CDK_OUTDIR": str(output), "CDK_CONTEXT_JSON": json.dumps(context)}
-    _run(str(command), tree, variables, output.parent)
+    variables |= _path() | _bytecode(output.parent)
+    arguments, environment = offline(str(command), variables, output.parent)
+    _run(arguments, tree, environment)
     try:
         return read_assembly(output)
     except OperationError as error:
@@ -206,10 +214,19 @@ def _json(file: Path) -> Mapping[str, Any]:
     return content
 
 
-def _run(command: str, tree: Path, variables: Mapping[str, str], scratch: Path) -> None:
-    # A tree without an environment of its own runs with the packages that this command runs with.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    arguments, environment = offline(command, {**variables, "PATH": path}, scratch)
+def _path() -> dict[str, str]:
+    """A tree without an environment of its own runs with the packages that this command runs with."""
+    return {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
+
+
+def _bytecode(scratch: Path) -> dict[str, str]:
+    """Where nothing may be written beside the packages, let all runs share what the first compiles."""
+    if not sys.dont_write_bytecode:
+        return {}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(scratch / "bytecode")}
+
+
+def _run(arguments: Sequence[str], tree: Path, environment: Mapping[str, str]) -> None:
     finished = subprocess.run(  # noqa: S603
         arguments,
         cwd=tree,
@@ -222,7 +239,7 @@ def _run(command: str, tree: Path, variables: Mapping[str, str], scratch: Path) 
     )
     if finished.returncode != 0:
         raise _SynthesisError(
-            _reason(finished.stdout) or f"`{command}` ended with code {finished.returncode}"
+            _reason(finished.stdout) or f"`{arguments[-1]}` ended with code {finished.returncode}"
         )
 
 
