@@ -1,8 +1,9 @@
 """Values before and after, cut so that a reader sees what differs."""
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from ops.review.model import PropertyChange
 from ops.review.presentation import wording
@@ -11,8 +12,8 @@ SHORT: Final = 160
 """Characters of a value that is shown without folding."""
 _SHORT_LINES: Final = 5
 _BEGINNING: Final = 60
-_MOST_LINES: Final = 600
-"""Comparing line by line takes quadratic time: longer values are shown whole, one after the other."""
+_MOST_LINES: Final = 150
+"""Comparing takes quadratic time: of more lines than this, all old ones come before all new ones."""
 _CONTEXT: Final = 2
 
 
@@ -45,37 +46,47 @@ def difference_of(change: PropertyChange) -> wording.Difference:
 
 def long_difference(change: PropertyChange) -> tuple[Line, ...]:
     """Return a line-by-line comparison if both values are there and one of them is long, else nothing."""
-    before, after = _lines(change.before), _lines(change.after)
-    lengths = len(before), len(after)
-    if (
-        change.before is None
-        or change.after is None
-        or not any(is_long(wording.value(value)) for value in (change.before, change.after))
-    ):
+    if change.before is None or change.after is None:
         return ()
-    if min(lengths) < 2 or max(lengths) > _MOST_LINES:
+    values = wording.value(change.before), wording.value(change.after)
+    before, after = (value.splitlines() for value in values)
+    if not any(is_long(value) for value in values) or min(len(before), len(after)) < 2:
         return ()
-    return tuple(_compared(before, after))
+    return tuple(_near_changes(list(_compared(before, after))))
 
 
-def _lines(value: Any) -> list[str]:
-    return wording.value(value).splitlines()
+def _compared(before: list[str], after: list[str]) -> Iterator[Line]:
+    shortest = min(len(before), len(after))
+    first = next((i for i in range(shortest) if before[i] != after[i]), shortest)
+    rest = shortest - first
+    last = next((i for i in range(rest) if before[-1 - i] != after[-1 - i]), rest)
+    yield from (Line(" ", text) for text in before[:first])
+    yield from _middle(before[first : len(before) - last], after[first : len(after) - last])
+    yield from (Line(" ", text) for text in before[len(before) - last :])
 
 
-def _compared(before: list[str], after: list[str]) -> list[Line]:
-    lines: list[Line] = []
-    shown = 0
+def _middle(before: list[str], after: list[str]) -> Iterator[Line]:
+    if max(len(before), len(after)) > _MOST_LINES:
+        yield from (Line("-", text) for text in before)
+        yield from (Line("+", text) for text in after)
+        return
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    for group in matcher.get_grouped_opcodes(_CONTEXT):
-        if group[0][1] > shown:
-            lines.append(Line("…", ""))
-        for tag, start1, end1, start2, end2 in group:
-            if tag == "equal":
-                lines.extend(Line(" ", text) for text in before[start1:end1])
-                continue
-            lines.extend(Line("-", text) for text in before[start1:end1])
-            lines.extend(Line("+", text) for text in after[start2:end2])
-        shown = group[-1][2]
-    if lines and shown < len(before):
-        lines.append(Line("…", ""))
-    return lines
+    for kind, start1, end1, start2, end2 in matcher.get_opcodes():
+        if kind == "equal":
+            yield from (Line(" ", text) for text in before[start1:end1])
+        else:
+            yield from (Line("-", text) for text in before[start1:end1])
+            yield from (Line("+", text) for text in after[start2:end2])
+
+
+def _near_changes(lines: list[Line]) -> Iterator[Line]:
+    """The lines that differ and a few around them; `…` stands for those between."""
+    changed = [number for number, line in enumerate(lines) if line.sign != " "]
+    near = {n for number in changed for n in range(number - _CONTEXT, number + _CONTEXT + 1)}
+    skipping = False
+    for number, line in enumerate(lines):
+        if number in near:
+            yield line
+        elif not skipping:
+            yield Line("…", "")
+        skipping = number not in near
