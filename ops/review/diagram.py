@@ -151,24 +151,15 @@ class _Artist:
         return parts, elsewhere
 
     def _flows(self) -> list[tuple[Flow, State]]:
-        now = {(flow.source, flow.target): flow for flow in self._after.flows}
-        if self._before is None:
-            return [(flow, State.UNCHANGED) for flow in now.values()]
-        past = (
-            replace(flow, source=self._now(flow.source), target=self._now(flow.target))
-            for flow in self._before.flows
-        )
-        then = {(flow.source, flow.target): flow for flow in past}
-        flows = []
-        for ends in sorted({*now, *then}):
-            if ends not in then:
-                flows.append((now[ends], State.ADDED))
-            elif ends in now:
-                flows.append((now[ends], State.UNCHANGED))
-            # A flow that only turned round is there once, as it is now.
-            elif (ends[1], ends[0]) not in now:
-                flows.append((then[ends], State.REMOVED))
-        return flows
+        """All flows, old and new. One that only turned round, or is called otherwise, is the same flow."""
+        now = {_ends(flow): flow for flow in self._after.flows}
+        then = {_ends(flow): flow for flow in map(self._as_now, self._before.flows)} if self._before else now
+        flows = [(flow, State.UNCHANGED if ends in then else State.ADDED) for ends, flow in now.items()]
+        flows += [(flow, State.REMOVED) for ends, flow in then.items() if ends not in now]
+        return sorted(flows)
+
+    def _as_now(self, flow: Flow) -> Flow:
+        return replace(flow, source=self._now(flow.source), target=self._now(flow.target))
 
     def _now(self, box: str) -> str:
         return self._renamed.get(box, box)
@@ -223,6 +214,10 @@ class _Artist:
         more = "" if len(kinds) <= 8 else f" and {_count(len(kinds) - 8, 'more kind')}"
         changes = f"; {_count(changed, 'of them changes', 'of them change')}" if changed else ""
         return f"Not drawn: {_count(len(boxes), 'resource')} ({named}{more}){changes}."
+
+
+def _ends(flow: Flow) -> frozenset[str]:
+    return frozenset((flow.source, flow.target))
 
 
 def _renamed(before: Flows, after: Flows) -> dict[str, str]:

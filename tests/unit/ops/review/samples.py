@@ -147,7 +147,7 @@ def a_large_review(resources: int, *, text: str = "value") -> Review:
         for number in range(resources)
     )
     stacks = {
-        f"app-{n}": _stack(
+        f"app-{n}": a_stack(
             f"app-{n}",
             {f"Thing{i}": ("AWS::Lambda::Function", f"Thing{i}", {}) for i in range(n, resources, 4)},
         )
@@ -752,7 +752,7 @@ def _storage(name: str) -> Stack:
         f"Export{bucket}": {"Value": {"Fn::GetAtt": [bucket, "Arn"]}, "Export": {"Name": f"{name}:{bucket}"}}
         for bucket in ("Raw", "Prepared", "Models")
     }
-    return _stack(name, resources, outputs)
+    return a_stack(name, resources, outputs)
 
 
 def _training(prefix: str, state: str) -> Stack:
@@ -832,7 +832,7 @@ def _training(prefix: str, state: str) -> Stack:
             "Triggers/Weekly",
             {"ScheduleExpression": "cron(0 4 ? * MON *)", "Targets": [{"Arn": {"Ref": "StateMachine"}}]},
         )
-    return _stack(f"{prefix}-training", resources)
+    return a_stack(f"{prefix}-training", resources)
 
 
 def _serving(prefix: str, state: str) -> Stack:
@@ -911,10 +911,12 @@ def _serving(prefix: str, state: str) -> Stack:
             "Alarm",
             {"Dimensions": [{"Name": "EndpointName", "Value": {"Fn::GetAtt": ["Endpoint", "EndpointName"]}}]},
         )
-    return _stack(f"{prefix}-serving", resources)
+    return a_stack(f"{prefix}-serving", resources)
 
 
-def _stack(name: str, resources: Mapping[str, Definition], outputs: Mapping[str, Any] | None = None) -> Stack:
+def a_stack(
+    name: str, resources: Mapping[str, Definition], outputs: Mapping[str, Any] | None = None
+) -> Stack:
     return Stack(
         id=name,
         name=name,

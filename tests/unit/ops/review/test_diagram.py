@@ -2,18 +2,20 @@
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.review.diagram import MOST_NODES, Diagram, Edge, Group, Node, State, diagram_of
-from ops.review.model import Grade, ResourceChange
+from ops.review.model import Assembly, Grade, ResourceChange, Stack
 from ops.review.presentation.layout import BOX_HEIGHT, BOX_WIDTH, lay_out
 from ops.review.presentation.mermaid import to_mermaid
 from ops.review.presentation.svg import to_svg
-from tests.unit.ops.review.samples import a_large_review, a_quiet_review, a_review, a_review_with
+from tests.unit.ops.review.samples import a_large_review, a_quiet_review, a_review, a_review_with, a_stack
 from tests.unit.ops.review.texts import hostile, like
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -92,7 +94,7 @@ def test_a_change_that_no_box_shows_is_counted_at_its_stack() -> None:
     stack = next(iter(review.after.stacks))
     orphan = ResourceChange(stack, "Lost", f"{stack}/Lost", "AWS::Logs::LogGroup", "remove", (Grade.REMOVED,))
 
-    diagram = diagram_of(type(review)(**{**vars(review), "changes": (orphan,)}))
+    diagram = diagram_of(replace(review, changes=(orphan,)))
 
     group = next(group for group in diagram.groups if group.id == stack)
     assert group.note == "and beside the boxes: Log group removed"
@@ -105,6 +107,53 @@ def test_a_picture_of_very_much_draws_what_changes_and_counts_the_rest() -> None
 
     assert len(diagram.nodes) == MOST_NODES
     assert diagram.left_out == "Not drawn: 52 resources (52 × Lambda function); 52 of them change."
+
+
+def _reviewed(before: Stack, after: Stack, *changes: ResourceChange) -> Diagram:
+    environment = a_quiet_review().environments[0]
+    old, new = (Assembly(Path("cdk.out"), {stack.id: stack}) for stack in (before, after))
+    return diagram_of(replace(environment, before=old, after=new, changes=changes))
+
+
+def _queue_and_reader(queue: str, *, action: str) -> Stack:
+    policy = {
+        "Roles": [{"Ref": "Role"}],
+        "PolicyDocument": {
+            "Statement": [{"Effect": "Allow", "Action": action, "Resource": {"Fn::GetAtt": [queue, "Arn"]}}]
+        },
+    }
+    return a_stack(
+        "app",
+        {
+            queue: ("AWS::SQS::Queue", "Queue", {}),
+            "Role": ("AWS::IAM::Role", "Reader/Role", {}),
+            "Policy": ("AWS::IAM::Policy", "Reader/Role/Policy", policy),
+            "Reader": ("AWS::Lambda::Function", "Reader", {"Role": {"Fn::GetAtt": ["Role", "Arn"]}}),
+        },
+    )
+
+
+def test_a_resource_with_another_logical_id_is_one_box() -> None:
+    replaced = ResourceChange("app", "Queue2", "app/Queue", "AWS::SQS::Queue", "change", (Grade.REPLACED,))
+    before, after = (_queue_and_reader(name, action="sqs:ReceiveMessage") for name in ("Queue1", "Queue2"))
+
+    diagram = _reviewed(before, after, replaced)
+
+    assert sorted((node.label, node.state) for node in diagram.nodes) == [
+        ("Queue", State.REPLACED),
+        ("Reader", State.UNCHANGED),
+    ]
+    assert [edge.state for edge in diagram.edges] == [State.UNCHANGED]
+
+
+def test_a_flow_that_turns_round_stays_one_arrow() -> None:
+    before, after = (
+        _queue_and_reader("Queue", action=action) for action in ("sqs:ReceiveMessage", "sqs:SendMessage")
+    )
+
+    diagram = _reviewed(before, after)
+
+    assert diagram.sentences == ("Reader writes Queue",)
 
 
 # -- where things go ---
