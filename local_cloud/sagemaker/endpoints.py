@@ -340,7 +340,7 @@ class Endpoints:
             self._endpoints.remove(scope, endpoint.name)
 
         self._context.background(f"endpoint-{endpoint.name}", finish)
-        return {}
+        return {"EndpointArn": endpoint.arn}
 
     def exists(self, scope: Scope, name: str) -> bool:
         """Return whether there is an endpoint called `name`."""

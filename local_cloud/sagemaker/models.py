@@ -93,9 +93,9 @@ class Models:
 
     def delete(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
         """DeleteModel."""
-        self._get(scope, parameters["ModelName"])
+        record = self._get(scope, parameters["ModelName"])
         self._models.remove(scope, parameters["ModelName"])
-        return {}
+        return {"ModelArn": record["ModelArn"]}
 
 
 def _model_data(container: Mapping[str, Any]) -> str:
@@ -169,9 +169,9 @@ class EndpointConfigs:
 
     def delete(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
         """DeleteEndpointConfig."""
-        self.get(scope, parameters["EndpointConfigName"])
+        record = self.get(scope, parameters["EndpointConfigName"])
         self._configs.remove(scope, parameters["EndpointConfigName"])
-        return {}
+        return {"EndpointConfigArn": record["EndpointConfigArn"]}
 
 
 def _require_servable(variant: Mapping[str, Any]) -> None:

@@ -108,6 +108,7 @@ class ModelPackages:
             **{key: value for key, value in parameters.items() if key not in ("Tags", "ClientToken")},
             "CreationTime": now(),
             "CreatedBy": {},
+            "CertifyForMarketplace": parameters.get("CertifyForMarketplace", False),
             "ModelPackageStatus": "Completed",
             "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
         }
@@ -214,17 +215,18 @@ class ModelPackages:
 
     def delete(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
         """DeleteModelPackage."""
-        self.get(scope, parameters["ModelPackageName"])
+        record = self.get(scope, parameters["ModelPackageName"])
         self._packages.remove(*_resolve(scope, parameters["ModelPackageName"], "model-package"))
-        return {}
+        return {"ModelPackageArn": record["ModelPackageArn"]}
 
     def delete_group(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
         """DeleteModelPackageGroup."""
-        name = self._groups.get(scope, parameters["ModelPackageGroupName"])["ModelPackageGroupName"]
+        group = self._groups.get(scope, parameters["ModelPackageGroupName"])
+        name = group["ModelPackageGroupName"]
         if any(record.get("ModelPackageGroupName") == name for record in self._packages.values(scope)):
             raise conflict("Model Package Group cannot be deleted as it contains Model Packages.")
         self._groups.remove(scope, name)
-        return {}
+        return {"ModelPackageGroupArn": group["ModelPackageGroupArn"]}
 
 
 def _resolve(scope: Scope, name_or_arn: str, kind: str) -> tuple[Scope, str]:

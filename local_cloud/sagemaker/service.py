@@ -21,6 +21,7 @@ from local_cloud.sagemaker.table import Record
 from local_cloud.sagemaker.tags import Tags
 from local_cloud.sagemaker.training import TrainingJobs
 from local_cloud.sagemaker.transform import TransformJobs
+from local_cloud.sagemaker.tuning.jobs import TuningJobs
 
 _INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
 _CONTENT_TYPE = "application/x-amz-json-1.1"
@@ -42,6 +43,7 @@ class SageMaker:
         self.endpoints = Endpoints(self._context, configs, self.models)
         self.training_jobs = TrainingJobs(self._context)
         self.transform_jobs = TransformJobs(self._context, self.models)
+        self.tuning_jobs = TuningJobs(self._context, self.training_jobs, self._tags)
         self._operations: dict[str, Operation] = {
             "AddTags": self._tags.add,
             "ListTags": self._tags.list,
@@ -54,6 +56,12 @@ class SageMaker:
             "DescribeTransformJob": self.transform_jobs.describe,
             "ListTransformJobs": self.transform_jobs.list,
             "StopTransformJob": self.transform_jobs.stop,
+            "CreateHyperParameterTuningJob": self.tuning_jobs.create,
+            "DescribeHyperParameterTuningJob": self.tuning_jobs.describe,
+            "ListHyperParameterTuningJobs": self.tuning_jobs.list,
+            "ListTrainingJobsForHyperParameterTuningJob": self.tuning_jobs.list_training_jobs,
+            "StopHyperParameterTuningJob": self.tuning_jobs.stop,
+            "DeleteHyperParameterTuningJob": self.tuning_jobs.delete,
             "CreateModel": self.models.create,
             "DescribeModel": self.models.describe,
             "ListModels": self.models.list,
@@ -98,10 +106,15 @@ class SageMaker:
         given = {key: value for key, value in parameters.items() if value is not None}
         service_model.validate(operation, given)
         given = service_model.with_times(operation, given)
-        answer = service_model.response(operation, perform(scope, given))
+        record = perform(scope, given)
+        answer = service_model.response(operation, record)
         if operation.startswith("Create") and given.get("Tags"):
             arn = next(value for name, value in answer.items() if name.endswith("Arn"))
             self._tags.put(arn, given["Tags"])
+        elif operation.startswith("Delete") and operation != "DeleteTags":
+            # Deletions answer with nothing; their records name the ARN whose tags go with the resource.
+            for arn in [value for name, value in record.items() if name.endswith("Arn")]:
+                self._tags.forget(arn)
         return answer
 
     def handle(

@@ -20,6 +20,7 @@ from local_cloud.sagemaker.table import Record
 RESOURCES = (
     "createTrainingJob",
     "createTransformJob",
+    "createHyperParameterTuningJob",
     "createModel",
     "createEndpointConfig",
     "createEndpoint",
@@ -89,6 +90,8 @@ def perform(
         job = sagemaker.training_jobs.get(scope, parameters["TrainingJobName"])
     elif operation == "CreateTransformJob":
         job = sagemaker.transform_jobs.get(scope, parameters["TransformJobName"])
+    elif operation == "CreateHyperParameterTuningJob":
+        job = sagemaker.tuning_jobs.get(scope, parameters["HyperParameterTuningJobName"])
     else:
         raise TaskError("States.Runtime", f"{resource} is not an integration of Step Functions")
     return _finish(job, operation.removeprefix("Create"), abandoned)

@@ -60,6 +60,7 @@ class Listing:
         members: members of a summary.
         filters: request members that select by equality, and the record members they look at.
         ascending: the order when ``SortOrder`` is not given.
+        sort_by: what to sort by when ``SortBy`` is not given.
     """
 
     answer: str
@@ -67,11 +68,18 @@ class Listing:
     members: tuple[str, ...]
     filters: Mapping[str, str]
     ascending: bool = True
+    sort_by: str = "CreationTime"
 
-    def page(self, records: Iterable[Record], parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer the request `parameters` over `records`."""
+    def page(
+        self,
+        records: Iterable[Record],
+        parameters: Mapping[str, Any],
+        *,
+        key: Callable[[Record], Any] | None = None,
+    ) -> dict[str, Any]:
+        """Answer the request `parameters` over `records`, sorted by `key` instead of ``SortBy`` if given."""
         chosen = [record for record in records if self._selected(record, parameters)]
-        chosen.sort(key=self._sort_key(parameters.get("SortBy", "CreationTime")))
+        chosen.sort(key=key or self._sort_key(parameters.get("SortBy", self.sort_by)))
         order = parameters.get("SortOrder")
         if not (self.ascending if order is None else order == "Ascending"):
             chosen.reverse()

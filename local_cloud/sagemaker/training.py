@@ -315,13 +315,22 @@ class TrainingJobs:
         )
         if self._jobs.get(scope, name) is not None:
             raise taken
-        self._require_runnable(scope, parameters)
+        self.require_runnable(scope, parameters)
         job = TrainingJob(self._context, scope, parameters)
         self._jobs.add(scope, name, job, taken=taken)
         job.start()
         return {"TrainingJobArn": arn}
 
-    def _require_runnable(self, scope: Scope, parameters: Mapping[str, Any]) -> None:
+    def require_runnable(self, scope: Scope, parameters: Mapping[str, Any]) -> None:
+        """Check that a training job could run here.
+
+        Args:
+            scope: of the caller.
+            parameters: of CreateTrainingJob, or the definition of a tuning job's training jobs.
+
+        Raises:
+            SageMakerError: it could not.
+        """
         for member in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
             if member not in parameters:
                 raise validation(f"1 validation error detected: {member} is required for a training job")

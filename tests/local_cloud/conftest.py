@@ -18,6 +18,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from tests.local_cloud import sagemaker_responses
+
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 
@@ -42,6 +44,7 @@ class RunningCloud:
 
     def client(self, service: str, *, account: str = "111111111111", region: str = REGION) -> Any:
         session = boto3.Session(aws_access_key_id=account, aws_secret_access_key="local", region_name=region)
+        sagemaker_responses.watch(session.events)
         return session.client(
             service,
             endpoint_url=f"http://127.0.0.1:{self.port}",

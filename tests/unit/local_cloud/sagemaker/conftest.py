@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local_cloud.sagemaker import service_model
 from local_cloud.sagemaker.scope import Scope
 from local_cloud.sagemaker.service import SageMaker
+from tests.local_cloud import sagemaker_responses
 
 SCOPE = Scope("111111111111", "us-east-1")
 ROLE = "arn:aws:iam::111111111111:role/service"
@@ -82,6 +84,16 @@ def cloud() -> FakeCloud:
     return fake
 
 
+class CheckedSageMaker(SageMaker):
+    """Holds every answer against AWS's service model."""
+
+    def call(self, operation: str, parameters: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
+        answer = super().call(operation, parameters, scope)
+        model = sagemaker_responses.model("sagemaker").operation_model(operation)
+        sagemaker_responses.check(model, 200, service_model.encode(answer))
+        return answer
+
+
 @pytest.fixture
 def sagemaker(cloud: FakeCloud, tmp_path: Path) -> SageMaker:
-    return SageMaker(cloud, tmp_path)
+    return CheckedSageMaker(cloud, tmp_path)
