@@ -181,24 +181,20 @@ def _codes(texts: tuple[str, ...]) -> list[str]:
 
 
 def _protection(environment: EnvironmentReview) -> Iterator[Part]:
-    noted, others = sections.protection_rows(environment)
+    groups = sections.protection_groups(environment)
     unit = ("aspect", "aspects")
     heads = "| Resource | Aspect | Before | After | |\n| --- | --- | --- | --- | --- |\n"
-    if noted:
-        opening = f"**{prose(environment.name)}: what changes, and what is not as it should be**\n\n{heads}"
-        yield Part(
-            "Protection", opening, tuple(piece(_protection_row(each)) for each in noted), "", unit, weight=2
-        )
-    if others:
-        summary = f"{in_html(environment.name)}: {wording.count(len(others), 'aspect')} protected as before"
-        opening = f"<details><summary>{summary}</summary>\n\n{heads}"
-        yield Part(
-            "Protection",
-            opening,
-            tuple(piece(_protection_row(each)) for each in others),
-            "\n\n</details>",
-            unit,
-        )
+    if groups.changed:
+        what = "what is not protected" if environment.before is None else "what changes"
+        opening = f"**{prose(environment.name)}: {what}**\n\n{heads}"
+        pieces = tuple(piece(_protection_row(each)) for each in groups.changed)
+        yield Part("Protection", opening, pieces, "", unit, weight=2)
+    for rows, what in ((groups.unprotected, "not protected, as before"), (groups.fine, "protected")):
+        if rows:
+            summary = f"{in_html(environment.name)}: {wording.count(len(rows), 'aspect')} {what}"
+            opening = f"<details><summary>{summary}</summary>\n\n{heads}"
+            pieces = tuple(piece(_protection_row(each)) for each in rows)
+            yield Part("Protection", opening, pieces, "\n\n</details>", unit)
 
 
 def _protection_row(row: ProtectionRow) -> str:

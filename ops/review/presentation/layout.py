@@ -23,7 +23,9 @@ _GAP: Final = 26
 _LANE_GAP: Final = 18
 _MARGIN: Final = 2
 _COLUMNS: Final = 5
-"""Boxes without a place in the flow of their own lane fill it up to this many columns."""
+"""As many as a page has room for: longer flows go on in the rows below."""
+_MOST_ROWS: Final = 6
+"""More boxes with the same distance from the flow's beginning share it among several columns."""
 _MOST_ORDERED: Final = 6
 """Lanes are put in the best order by trying all orders, up to this many."""
 
@@ -140,30 +142,34 @@ class _Layouter:
         inside = set(nodes)
         edges = [(e.source, e.target) for e in self._diagram.edges if {e.source, e.target} <= inside]
         ranks = _ranks(nodes, edges)
-        by_rank: dict[int, list[str]] = defaultdict(list)
-        for node in nodes:
-            if node in ranks:
-                by_rank[ranks[node]].append(node)
         taken: set[tuple[int, int]] = set()
-        for rank in sorted(by_rank):
-            feeders = {
-                n: [self._cells[s].row for s, t in edges if t == n and s in self._cells]
-                for n in by_rank[rank]
-            }
-            ordered = sorted(
-                by_rank[rank], key=lambda n: sum(feeders[n]) / len(feeders[n]) if feeders[n] else 0.0
-            )
-            for row, node in enumerate(ordered):
-                self._cells[node] = _Cell(first_row + row, rank)
-                taken.add((row, rank))
+        first = 0
+        for block in _blocks(self._stacks(ranks, edges)):
+            for column, members in enumerate(block):
+                for row, node in enumerate(members, start=first):
+                    self._cells[node] = _Cell(first_row + row, column)
+                    taken.add((row, column))
+            first += max(len(members) for members in block)
         loose = sorted((n for n in nodes if n not in ranks), key=self._distance_wish)
-        columns = max(_COLUMNS, *(column + 1 for _, column in taken), 0) if taken else _COLUMNS
-        free = ((row, column) for row in range(len(nodes) + 1) for column in range(columns))
+        free = ((row, column) for row in range(len(nodes) + 1) for column in range(_COLUMNS))
         for node in loose:
             row, column = next(cell for cell in free if cell not in taken)
             self._cells[node] = _Cell(first_row + row, column)
             taken.add((row, column))
         return 1 + max((row for row, _ in taken), default=0)
+
+    @staticmethod
+    def _stacks(ranks: Mapping[str, int], edges: list[tuple[str, str]]) -> list[list[str]]:
+        """The boxes of each column: those of a rank, near their feeders, in as many columns as they need."""
+        order: dict[str, int] = {}
+        stacks: list[list[str]] = []
+        for rank in sorted(set(ranks.values())):
+            members = [node for node in ranks if ranks[node] == rank]
+            feeders = {n: [order[s] for s, t in edges if t == n and s in order] for n in members}
+            members.sort(key=lambda n: sum(feeders[n]) / len(feeders[n]) if feeders[n] else 0.0)
+            order.update((node, position) for position, node in enumerate(members))
+            stacks += [members[start : start + _MOST_ROWS] for start in range(0, len(members), _MOST_ROWS)]
+        return stacks
 
     def _distance_wish(self, node: str) -> tuple[bool, float]:
         """Where a box would like to stand: above or below what it is connected to; last if to nothing."""
@@ -229,6 +235,11 @@ class _Layouter:
             lanes.append(Lane(lane, _MARGIN, top, right - 2 * _MARGIN, y - top))
             y += _LANE_GAP
         return positions, lanes, y - _LANE_GAP + _MARGIN
+
+
+def _blocks(stacks: list[list[str]]) -> list[list[list[str]]]:
+    """Columns side by side, and below them the next ones where there are more than fit."""
+    return [stacks[start : start + _COLUMNS] for start in range(0, len(stacks), _COLUMNS)]
 
 
 def _ranks(nodes: list[str], edges: list[tuple[str, str]]) -> dict[str, int]:

@@ -145,17 +145,29 @@ def doors(environment: EnvironmentReview) -> tuple[tuple[Door, ...], tuple[Door,
     return tuple(d for d in found if d.state == "opened"), tuple(d for d in found if d.state != "opened")
 
 
-def protection_rows(
-    environment: EnvironmentReview,
-) -> tuple[tuple[ProtectionRow, ...], tuple[ProtectionRow, ...]]:
-    """Return the rows that changed or are not as they should be (weaker first), and all others."""
+@dataclass(frozen=True)
+class ProtectionGroups:
+    """The rows of the protection table."""
+
+    changed: tuple[ProtectionRow, ...]
+    """What changes, what gets weaker first; without anything to compare with, what is not protected."""
+    unprotected: tuple[ProtectionRow, ...]
+    """What is not as it should be, and was not before."""
+    fine: tuple[ProtectionRow, ...]
+
+
+def protection_groups(environment: EnvironmentReview) -> ProtectionGroups:
+    """Return the protection of `environment`, by what it asks of a reader."""
     rows = environment.protection.rows
-    # Without anything to compare with, all rows would be new.
-    compared = environment.before is not None
-    noted = [row for row in rows if row.weaker or not row.ok or (compared and row.before != row.after)]
-    return (
-        tuple(sorted(noted, key=lambda row: (not row.weaker, row.ok, row.subject, row.aspect))),
-        tuple(row for row in rows if row not in noted),
+    if environment.before is None:
+        changed = [row for row in rows if not row.ok]
+    else:
+        changed = [row for row in rows if row.weaker or row.before != row.after]
+    rest = [row for row in rows if row not in changed]
+    return ProtectionGroups(
+        changed=tuple(sorted(changed, key=lambda row: (not row.weaker, row.ok, row.subject, row.aspect))),
+        unprotected=tuple(row for row in rest if not row.ok),
+        fine=tuple(row for row in rest if row.ok),
     )
 
 

@@ -21,6 +21,8 @@ SIGNS: Final = {
 _RADIUS: Final = 6
 _ARROW: Final = 7
 _LABEL: Final = 20
+_SHRINKABLE: Final = 1200
+"""Pictures of at most this width can be read when they are shrunk to a page's; wider ones scroll."""
 _NOTE: Final = 25
 
 
@@ -28,10 +30,12 @@ def to_svg(diagram: Diagram, *, prefix: str) -> Markup:
     """Return `diagram` as one `<svg>` element; `prefix` makes its ids unique in the page."""
     layout = lay_out(diagram)
     width, height = _number(layout.width), _number(layout.height)
+    size = "wide" if layout.width > _SHRINKABLE else "fitting"
     parts = [
-        Markup(
-            '<svg class="diagram" role="img" aria-labelledby="{0}-title {0}-desc" width="{1}" height="{2}" '
-        ).format(prefix, width, height)
+        Markup('<svg class="diagram {}" role="img" aria-labelledby="{}-title {}-desc" ').format(
+            size, prefix, prefix
+        )
+        + Markup('width="{}" height="{}" ').format(width, height)
         + Markup('viewBox="0 0 {} {}" xmlns="http://www.w3.org/2000/svg">').format(width, height),
         Markup('<title id="{}-title">{}</title>').format(prefix, diagram.title),
         Markup('<desc id="{}-desc">{}</desc>').format(prefix, diagram.description),

@@ -306,3 +306,18 @@ def test_no_name_breaks_out_of_svg(text: str) -> None:
     assert [element.tag for element in ET.fromstring(drawn).iter()] == [
         element.tag for element in ET.fromstring(plain).iter()
     ]
+
+
+@pytest.mark.parametrize("shape", ["chain", "fan"])
+def test_long_flows_and_broad_ones_stay_within_reach(shape: str) -> None:
+    """Forty boxes are a picture of some columns and rows, not a line of forty."""
+    boxes = tuple(Node(f"n{n}", "s", f"Node {n}", "Kind", State.UNCHANGED, False, "") for n in range(40))
+    arrows = tuple(
+        Edge(f"n{n - 1}" if shape == "chain" else "n0", f"n{n}", "feeds", "forward", State.UNCHANGED)
+        for n in range(1, 40)
+    )
+
+    layout = lay_out(Diagram("t", (Group("s", "s", ""),), boxes, arrows, ""))
+
+    assert layout.width < 3000
+    assert layout.height < 2000
