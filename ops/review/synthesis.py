@@ -114,7 +114,7 @@ class _Trees:
 def _synthesize_all(
     trees: _Trees, names: Sequence[str], folder: Path, progress: Callable[[str], None]
 ) -> Synthesis:
-    notes = [isolation()]
+    notes = [isolation(), *_packages(trees)]
     with ThreadPoolExecutor(_WORKERS) as pool:
         progress("packaging the functions")
         builds = {tree: pool.submit(_build, tree) for tree in (trees.new, trees.old)}
@@ -131,6 +131,14 @@ def _synthesize_all(
         before = {name: pool.submit(_before, trees.old, name, folder / f"before-{name}") for name in names}
         reviewed = tuple(_environment(name, before[name], after[name], trees) for name in names)
     return Synthesis(base=trees.base, head=trees.head, environments=reviewed, notes=tuple(notes))
+
+
+def _packages(trees: _Trees) -> list[str]:
+    """Both trees run with the packages that are installed: say so where the other tree locks others."""
+    locked = [tree / "uv.lock" for tree in (trees.old, trees.new)]
+    if all(file.is_file() for file in locked) and locked[0].read_bytes() != locked[1].read_bytes():
+        return [f"{trees.base} locks other packages: it is synthesized with the working tree's."]
+    return []
 
 
 def _environment(

@@ -171,6 +171,13 @@ def test_a_build_that_fails_is_a_note(root: Path) -> None:
     assert note.endswith("no wheels")
 
 
+def test_a_base_that_locks_other_packages_is_a_note(root: Path) -> None:
+    commit(root, uv_dot_lock="1")
+    assert not [note for note in run(root).notes if "locks" in note]
+    (root / "uv.lock").write_text("2")
+    assert any(note.startswith("HEAD (") and "locks other packages" in note for note in run(root).notes)
+
+
 def test_an_app_without_environments(root: Path) -> None:
     git(root, "rm", "-r", "--quiet", "config")
     git(root, "commit", "--quiet", "--message", "x")
