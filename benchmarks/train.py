@@ -31,7 +31,7 @@ def generate(rows: int, users: int, movies: int) -> Dataset:
     keys[0::2] = random.integers(0, users, rows)
     keys[1::2] = users + random.choice(movies, rows, p=popularity / popularity.sum())
     labels = random.integers(0, 2, rows).astype(np.float32)
-    return Dataset(kernel.Rows(np.arange(0, 2 * rows + 1, 2), keys, np.ones(2 * rows, np.float32)), labels, 0)
+    return Dataset(kernel.Rows(np.arange(0, 2 * rows + 1, 2), keys, np.ones(2 * rows, np.float32)), labels)
 
 
 class NumpyOptimizer:

@@ -1,54 +1,75 @@
-"""One channel's rows, read from its RecordIO-protobuf files and checked."""
+"""Labelled rows as the trainer takes them, decoded from records and checked."""
 
 from __future__ import annotations
 
-import mmap
-import struct
+import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from data_prep.errors import DataError
 from data_prep.recordio import decode_sparse
+from local_cloud.factorization_machines import records
 from local_cloud.factorization_machines.errors import ClientError
 from local_cloud.factorization_machines.hyperparameters import PredictorType
 from local_cloud.factorization_machines.kernel import Rows
+from local_cloud.factorization_machines.records import Block, Bytes
 
-_LENGTH_MASK = (1 << 29) - 1
+Float32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled sparse rows in file order: `labels` float32[n]. `size` is that of the files, in bytes."""
+    """Labelled rows in file order: `labels` float32[n]."""
 
     rows: Rows
-    labels: npt.NDArray[np.float32]
-    size: int
+    labels: Float32
 
     def __len__(self) -> int:
         return int(self.labels.size)
 
 
-def channel_files(folder: Path) -> list[Path]:
-    """List the files under a channel's folder in the order in which they are read, that of their paths.
+@dataclass(frozen=True)
+class Schema:
+    """What a channel's rows must be like."""
 
-    Empty files, which stand for folders in S3, are left out.
+    feature_dim: int
+    predictor_type: PredictorType
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where records were read: in which file of which channel, behind how many rows and bytes."""
+
+    source: str
+    rows: int
+    bytes: int
+
+
+def decode(data: Bytes, count: int, schema: Schema, place: Place) -> Dataset:
+    """Decode `data`, uint8[n], which holds `count` whole frames or, at the end of a file, something else.
+
+    Raises ClientError where it cannot be decoded, where rows are dense, where they have another number of
+    features than `schema`, and where a label or a value is missing or unfit for the predictor.
     """
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
+    block = records.decode(data, count, schema.feature_dim) if count else None
+    if block is None:
+        block = _decode_slowly(data, schema, place)
+    if block.dense:
+        raise ClientError(
+            f"The rows of {place.source} are dense: only sparse rows, with keys and shape, are trained here. "
+            "Write them with write_spmatrix_to_sparse_tensor or data_prep.recordio.encode_sparse"
+        )
+    labels = block.labels
+    _check_labels(place, labels, np.isfinite(labels), "labels must be finite numbers")
+    if schema.predictor_type == "binary_classifier":
+        _check_labels(place, labels, (labels >= 0) & (labels <= 1), "a binary classifier's labels are 0 or 1")
+    return Dataset(block.rows, labels)
 
 
-def read_channel(name: str, folder: Path, feature_dim: int, predictor_type: PredictorType) -> Dataset:
-    """Read every file of a channel.
-
-    Raises ClientError where there is none, where a file cannot be decoded, where its rows have another number
-    of features than `feature_dim`, and where a label or a value is missing or unfit for the predictor.
-    """
-    files = channel_files(folder)
-    if not files:
-        raise ClientError(f"Channel {name!r} has no data: there is no file in {folder}, or all are empty")
-    parts = [_read_file(name, path, folder, feature_dim, predictor_type) for path in files]
+def join(parts: list[Dataset]) -> Dataset:
+    """Put one or more data sets behind each other."""
     if len(parts) == 1:
         return parts[0]
     starts = np.cumsum([0, *(len(part.rows.keys) for part in parts)])
@@ -58,56 +79,39 @@ def read_channel(name: str, folder: Path, feature_dim: int, predictor_type: Pred
         np.concatenate([part.rows.keys for part in parts]),
         np.concatenate([part.rows.values for part in parts]),
     )
-    return Dataset(rows, np.concatenate([part.labels for part in parts]), sum(part.size for part in parts))
+    return Dataset(rows, np.concatenate([part.labels for part in parts]))
 
 
-def leading_bytes(files: list[Path], records: int) -> int:
-    """Count the bytes that the first `records` records take on disk, in files that have been decoded."""
-    total = 0
-    for path in files:
-        with path.open("rb") as file:
-            while records and (header := file.read(8)):
-                length = struct.unpack_from("<I", header, 4)[0] & _LENGTH_MASK
-                padded = -(-length // 4) * 4
-                file.seek(padded, 1)
-                total += 8 + padded
-                records -= 1
-    return total
-
-
-def _read_file(
-    channel: str, path: Path, folder: Path, feature_dim: int, predictor_type: PredictorType
-) -> Dataset:
-    where = f"channel {channel!r}, file {path.relative_to(folder)}"
-    with path.open("rb") as file:
-        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+def _decode_slowly(data: Bytes, schema: Schema, place: Place) -> Block:
+    """Read what is laid out in an unusual way, and say what is wrong with what cannot be read."""
     try:
-        records = decode_sparse(content)
+        sparse = decode_sparse(data.tobytes())
     except DataError as error:
-        raise ClientError(f"Unable to read data: {where}: {error}") from error
-    if records.shape != feature_dim:
+        raise ClientError(f"Unable to read data: {place.source}: {_moved(error, place)}") from error
+    if sparse.shape != schema.feature_dim:
         raise ClientError(
-            f"The rows of {where} have {records.shape} features, but feature_dim is {feature_dim}: "
-            "the two must be equal"
+            f"The rows of {place.source} have {sparse.shape} features, but feature_dim is "
+            f"{schema.feature_dim}: the two must be equal"
         )
-    labels = records.labels
-    _check_labels(where, labels, np.isfinite(labels), "labels must be finite numbers")
-    if predictor_type == "binary_classifier":
-        _check_labels(where, labels, (labels >= 0) & (labels <= 1), "a binary classifier's labels are 0 or 1")
-    finite = np.isfinite(records.values)
+    finite = np.isfinite(sparse.values)
     if not finite.all():
-        row = int(np.searchsorted(records.indptr, np.argmin(finite), side="right"))
-        raise ClientError(f"Row {row} of {where} has a value that is not a finite number")
-    return Dataset(
-        Rows(records.indptr, records.keys.astype(np.int32), records.values), labels, content.nbytes
-    )
+        row = int(np.searchsorted(sparse.indptr, np.argmin(finite), side="right"))
+        raise ClientError(f"Row {place.rows + row} of {place.source} has a value that is not a finite number")
+    return Block(Rows(sparse.indptr, sparse.keys.astype(np.int32), sparse.values), sparse.labels, dense=False)
 
 
-def _check_labels(
-    where: str, labels: npt.NDArray[np.float32], good: npt.NDArray[np.bool_], rule: str
-) -> None:
+def _moved(error: DataError, place: Place) -> str:
+    """Let an error that counts from the start of some bytes count from the start of their file."""
+
+    def move(found: re.Match[str]) -> str:
+        return f"record {int(found[1]) + place.rows}, byte {int(found[2]) + place.bytes}"
+
+    return re.sub(r"record (\d+), byte (\d+)", move, str(error), count=1)
+
+
+def _check_labels(place: Place, labels: Float32, good: npt.NDArray[np.bool_], rule: str) -> None:
     if good.all():
         return
     row = int(np.argmin(good))
     found = "no label" if np.isnan(labels[row]) else f"the label {labels[row]:g}"
-    raise ClientError(f"Row {row + 1} of {where} has {found}: {rule}")
+    raise ClientError(f"Row {place.rows + row + 1} of {place.source} has {found}: {rule}")

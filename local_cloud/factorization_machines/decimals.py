@@ -8,7 +8,7 @@ digits are dropped for as long as what is left still lies within half a unit in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numba
 import numpy as np
@@ -85,7 +85,7 @@ def _shortest(number: np.float32) -> tuple[int, int, int]:
 
     tolerance = _TOLERANCE[power]
     count = _DIGITS + 1
-    found = np.int64(0)
+    found: Any = np.int64(0)
     for dropped in range(_DIGITS):
         unit = _POWER[dropped]
         over = digits % unit

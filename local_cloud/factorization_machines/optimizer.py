@@ -29,9 +29,7 @@ class Optimizer:
     1/batch size. The number of threads changes no bit of the result.
     """
 
-    def __init__(
-        self, model: Model, hyperparameters: Hyperparameters, *, threads: int | None = None
-    ) -> None:
+    def __init__(self, model: Model, hyperparameters: Hyperparameters, *, threads: int | None = None) -> None:
         """Train `model` with `threads` threads, by default as many as Numba may use (NUMBA_NUM_THREADS)."""
         self._threads = numba.get_num_threads() if threads is None else threads
         self._logistic = model.predictor_type == "binary_classifier"

@@ -75,7 +75,9 @@ def encode(scores: Float32, *, binary: bool, content_type: str) -> bytes:
         return _recordio_predictions(scores, binary=binary)
     # A float32 that Python has widened to float64 has up to 17 digits; SageMaker prints them too.
     separator = b"\n" if content_type == JSON_LINES else b", "
-    positive = (scores >= np.float32(THRESHOLD)).astype(np.uint8) if binary else np.zeros(len(scores), np.uint8)
+    positive = (
+        (scores >= np.float32(THRESHOLD)).astype(np.uint8) if binary else np.zeros(len(scores), np.uint8)
+    )
     labels = (b', "predicted_label": 0.0', b', "predicted_label": 1.0') if binary else (b"",)
     text = decimals.join(scores, b'{"score": ', [label + b"}" + separator for label in labels], positive)
     return text if content_type == JSON_LINES else b'{"predictions": [' + text[: -len(separator)] + b"]}"

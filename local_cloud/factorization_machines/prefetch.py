@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numba
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
@@ -19,7 +19,7 @@ FLOATS_PER_LINE = 16
 _READ, _KEEP, _DATA = 0, 3, 1
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic  # type: ignore[untyped-decorator]
 def _prefetch(typing_context: Any, array: Any, index: Any) -> tuple[Any, Any]:  # noqa: ARG001 - Numba's interface
     """Fetch the cache line of `array[index]`: LLVM's llvm.prefetch."""
 

@@ -1,13 +1,13 @@
 """RecordIO-protobuf records as rows, compiled: the layouts that writers use, one record after the other.
 
 Formats: https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-training.html for the protobuf message,
-https://github.com/dmlc/dmlc-core/blob/main/include/dmlc/recordio.h for the frames. What is laid out otherwise,
-or broken, is left to `data_prep.recordio`, which reads every layout and explains what is wrong.
+https://github.com/dmlc/dmlc-core/blob/main/include/dmlc/recordio.h for the frames. What is laid out in
+another way, or broken, is left to `data_prep.recordio`, which reads every layout and explains what is wrong.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
@@ -43,8 +43,8 @@ class Block(NamedTuple):
 def decode(data: Bytes, count: int, feature_dim: int) -> Block | None:
     """Decode the `count` whole frames in `data`, uint8[n]; values and labels that are there are finite.
 
-    Returns None where a record is broken, does not have `feature_dim` features or is laid out in a way that is
-    not known here, and where sparse and dense records are mixed.
+    Returns None where a record is broken, does not have `feature_dim` features or is laid out in a way that
+    is not known here, and where sparse and dense records are mixed.
     """
     labels = np.empty(count, np.float32)
     indptr = np.empty(count + 1, np.int64)
@@ -79,7 +79,7 @@ def frames(data: Bytes, most: int) -> tuple[int, int, bool]:
     at = 0
     count = 0
     while count < most and at + HEADER_BYTES <= data.shape[0]:
-        length = np.int64(_uint32(data, at + 4))
+        length: Any = np.int64(_uint32(data, at + 4))
         if _uint32(data, at) != _MAGIC or length > _LENGTH_MASK:
             return at, count, True
         end = at + HEADER_BYTES + (length + 3) // 4 * 4
@@ -93,11 +93,11 @@ def frames(data: Bytes, most: int) -> tuple[int, int, bool]:
 @kernel.jit
 def _varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """Read a number below 2^56 and where it ends; -1 where there is none."""
-    number = np.int64(0)
+    number: Any = np.int64(0)
     for place in range(8):
         if at + place >= end:
             break
-        byte = np.int64(data[at + place])
+        byte: Any = np.int64(data[at + place])
         number |= (byte & 0x7F) << (7 * place)
         if byte < 0x80:
             return number, at + place + 1
@@ -106,13 +106,14 @@ def _varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
 
 @kernel.jit
 def _field(data: Bytes, at: int, end: int) -> tuple[int, int, int]:
-    """Read the head of a length-delimited field: its tag, or -1, where its content begins, and where it ends."""
+    """Read the head of a length-delimited field: its tag, or -1, and its content's bounds."""
     if at >= end:
         return -1, at, at
     length, begin = _varint(data, at + 1, end)
     if length < 0 or begin + length > end:
         return -1, at, at
-    return np.int64(data[at]), begin, begin + length
+    tag: Any = np.int64(data[at])
+    return tag, begin, begin + length
 
 
 @kernel.jit
@@ -136,13 +137,13 @@ def _tensor(data: Bytes, at: int, end: int) -> tuple[int, int]:
 
 
 @kernel.jit
-def _features(  # noqa: PLR0917 - compiled functions take no keywords
+def _features(  # noqa: PLR0911, PLR0912, PLR0917 - a state machine, compiled
     data: Bytes, at: int, end: int, feature_dim: int, keys: Int32, values: Float32, entry: int
 ) -> tuple[int, bool]:
     """Write a row's entries from `entry` on: where they end, or -1, and whether the row is dense."""
     count = 0
     key_at = key_end = 0
-    shape = np.int64(-1)
+    shape: Any = np.int64(-1)
     previous = 0
     while at < end:
         tag, begin, stop = _field(data, at, end)
@@ -193,7 +194,7 @@ def _label(data: Bytes, at: int, end: int) -> tuple[np.float32, bool]:
 
 
 @kernel.jit
-def decode_frames(
+def decode_frames(  # noqa: PLR0911, PLR0917 - a state machine, compiled
     data: Bytes, feature_dim: int, labels: Float32, indptr: Int64, keys: Int32, values: Float32
 ) -> int:
     """Decode as many frames as there are `labels`; returns how many are dense, or -1 at the first unknown."""
@@ -202,7 +203,7 @@ def decode_frames(
     dense_rows = 0
     indptr[0] = 0
     for row in range(labels.shape[0]):
-        length = np.int64(_uint32(data, at + 4))
+        length: Any = np.int64(_uint32(data, at + 4))
         at += HEADER_BYTES
         end = at + length
         labels[row] = _NAN

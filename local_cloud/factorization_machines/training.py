@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
 
-from local_cloud.factorization_machines import artifact, kernel
-from local_cloud.factorization_machines.dataset import Dataset, channel_files, leading_bytes, read_channel
+from local_cloud.factorization_machines import artifact, kernel, records
+from local_cloud.factorization_machines.channel import Channel, FileChannel, PipeChannel
+from local_cloud.factorization_machines.dataset import Dataset, Schema
 from local_cloud.factorization_machines.errors import AlgorithmError, ClientError, JobError
 from local_cloud.factorization_machines.hyperparameters import DEFAULTS, Hyperparameters
 from local_cloud.factorization_machines.layout import TEST, TRAIN, Layout
@@ -26,8 +28,6 @@ Float32 = npt.NDArray[np.float32]
 
 # Where SageMaker's container keeps the file whose content it prints.
 _DEFAULT_CONFIGURATION = "/opt/amazon/lib/python3.7/site-packages/algorithm/resources/default-conf.json"
-# A signal is handled between two calls of the kernel; this many rows take well under a second.
-_MOST_ROWS_A_CALL = 1_000_000
 
 
 class _Stopped(BaseException):
@@ -85,19 +85,15 @@ class _Job:
         log.line("Running default environment configuration script")
         log.host = host = layout.host()
         settings = self._configure()
-        data = {
-            name: read_channel(name, layout.channel(name), settings.feature_dim, settings.predictor_type)
-            for name in layout.channels()
-        }
-        rows = len(data[TRAIN])
-        if settings.mini_batch_size > rows:
-            raise ClientError(
-                f"mini_batch_size is {settings.mini_batch_size}, but the train channel has {rows} records"
-            )
-        model = self._train(settings, data[TRAIN])
+        kernel.load(
+            (*kernel.TRAINING, *records.READING),
+            lambda: log.record("Compiling the numeric kernels for this machine, once."),
+        )
+        channels = {name: self._channel(name, piped, settings) for name, piped in layout.channels().items()}
+        model = self._train(settings, channels[TRAIN])
         trained = time.time()
-        if TEST in data:
-            self._test(settings, model, data[TEST])
+        if TEST in channels:
+            self._test(settings, model, channels[TEST])
         layout.model.mkdir(parents=True, exist_ok=True)
         artifact.write(artifact.model_path(layout.model, host), model, settings)
         log.metrics(
@@ -114,20 +110,26 @@ class _Job:
         self._log.record(f"Final configuration: {settings.configuration}")
         return settings
 
-    def _train(self, settings: Hyperparameters, data: Dataset) -> Model:
+    def _channel(self, name: str, piped: bool, settings: Hyperparameters) -> Channel:
+        path, size = self._layout.channel(name), settings.mini_batch_size
+        schema = Schema(settings.feature_dim, settings.predictor_type)
+        if piped:
+            return PipeChannel(name, path, schema, size)
+        return FileChannel(name, path, schema, size, self._layout.scratch)
+
+    def _train(self, settings: Hyperparameters, channel: Channel) -> Model:
         log, size = self._log, settings.mini_batch_size
-        folder = self._layout.channel(TRAIN)
         start = time.time()
         # SageMaker's container reads one batch to see whether the data is sparse.
         counters = _Counters()
         counters.add(size, 1)
-        looked_at = leading_bytes(channel_files(folder), size)
-        log.epoch_stats(folder, 0, (start - self._started) * 1000, 1, looked_at)
+        parts = channel.passes()
+        first = next(parts)
+        if size > len(first):
+            raise ClientError(f"mini_batch_size is {size}, but the train channel has {len(first)} records")
+        log.epoch_stats(channel.path, 0, (start - self._started) * 1000, 1, channel.batch_bytes)
         log.record("Number of GPUs being used: 0")
         log.record("[Sparse network] Building a sparse network.")
-        kernel.load(
-            kernel.TRAINING, lambda: log.record("Compiling the numeric kernels for this machine, once.")
-        )
         model = Model.initial(settings)
         optimizer = Optimizer(model, settings)
         log.record("Create Store: local")
@@ -137,18 +139,13 @@ class _Job:
         log.metrics(initialized, counters.describe(), Meta="init_train_data_iter")
 
         sums = MetricSums(settings.predictor_type, size)
-        batches = -(-len(data) // size)
         for epoch in range(settings.epochs):
             start = time.time()
-            sums.reset()
-            for first, last, publish in _segments(batches, size, settings.batch_metrics_publish_interval):
-                scores = optimizer.run(data, first, last)
-                sums.add(scores, _padded(data.labels[first * size : last * size], len(scores)))
-                if publish:
-                    log.train_quality(sums.metrics(), epoch, last - 1)
+            parts = chain([first], parts) if epoch == 0 else channel.passes()
+            rows, batches = self._epoch(epoch, settings, parts, optimizer, sums)
             span = Span(start, time.time())
-            counters.add(len(data), batches)
-            log.epoch_stats(folder, 2 * (epoch + 1), span.milliseconds, batches, data.size)
+            counters.add(rows, batches)
+            log.epoch_stats(channel.path, 2 * (epoch + 1), span.milliseconds, batches, channel.size)
             log.train_quality(sums.metrics(), epoch)
             if epoch == settings.epochs - 1:
                 log.train_quality(sums.metrics())
@@ -156,22 +153,47 @@ class _Job:
             log.metrics(span, {**first_only, "update.time": span.milliseconds})
             log.progress(epoch + 1, settings.epochs)
             log.metrics(span, counters.describe(), epoch=epoch, Meta="training_data_iter")
-            log.throughput(len(data) / max(span.end - span.start, 1e-6))
+            log.throughput(rows / max(span.end - span.start, 1e-6))
         return model
 
-    def _test(self, settings: Hyperparameters, model: Model, data: Dataset) -> None:
+    def _epoch(
+        self,
+        epoch: int,
+        settings: Hyperparameters,
+        parts: Iterable[Dataset],
+        optimizer: Optimizer,
+        sums: MetricSums,
+    ) -> tuple[int, int]:
+        """Train on each part in turn; `sums` become the epoch's. Returns the rows and the batches taken."""
+        size, interval = settings.mini_batch_size, settings.batch_metrics_publish_interval
+        rows = done = 0
+        sums.reset()
+        for part in parts:
+            batches = -(-len(part) // size)
+            for first, last, publish in _segments(done, done + batches, interval):
+                scores = optimizer.run(part, first - done, last - done)
+                labels = part.labels[(first - done) * size : (last - done) * size]
+                sums.add(scores, _padded(labels, len(scores)))
+                if publish:
+                    self._log.train_quality(sums.metrics(), epoch, last - 1)
+            rows, done = rows + len(part), done + batches
+        return rows, done
+
+    def _test(self, settings: Hyperparameters, model: Model, channel: Channel) -> None:
         log, size = self._log, settings.mini_batch_size
-        folder = self._layout.channel(TEST)
         start = time.time()
         sums = MetricSums(settings.predictor_type, size)
-        sums.add(Scorer(model)(data.rows), data.labels)
+        score = Scorer(model)
+        rows = 0
+        for part in channel.passes():
+            sums.add(score(part.rows), part.labels)
+            rows += len(part)
         span = Span(start, time.time())
-        batches = -(-len(data) // size)
-        looked_at = leading_bytes(channel_files(folder), size)
+        batches = -(-rows // size)
         counters = _Counters()
-        counters.add(len(data), batches)
-        log.epoch_stats(folder, 0, (start - self._started) * 1000, 1, looked_at)
-        log.epoch_stats(folder, 1, span.milliseconds, batches, data.size)
+        counters.add(rows, batches)
+        log.epoch_stats(channel.path, 0, (start - self._started) * 1000, 1, channel.batch_bytes)
+        log.epoch_stats(channel.path, 1, span.milliseconds, batches, channel.size)
         log.metrics(span, counters.describe(), Meta="test_data_iter")
         log.test_quality(sums.metrics())
 
@@ -204,13 +226,15 @@ class _Counters:
         }
 
 
-def _segments(batches: int, size: int, interval: int) -> Iterator[tuple[int, int, bool]]:
-    """Cut an epoch into calls of the kernel: first batch, end, and whether metrics are published then."""
-    most = max(1, _MOST_ROWS_A_CALL // size)
-    first = 0
-    while first < batches:
+def _segments(begin: int, end: int, interval: int) -> Iterator[tuple[int, int, bool]]:
+    """Cut batches into calls of the kernel: first batch, end, and whether metrics are published then.
+
+    A signal is handled between two calls; a part's rows take well under a second.
+    """
+    first = begin
+    while first < end:
         published = -(-first // interval) * interval
-        last = min(published + 1, first + most, batches)
+        last = min(published + 1, end)
         yield first, last, last == published + 1
         first = last
 

@@ -217,7 +217,7 @@ def test_classification(movielens_zip: Path) -> None:
 
     def dataset(lines: Ratings) -> Dataset:
         rows = pairs(lines[:, 0] - 1, np.searchsorted(movies, lines[:, 1]))
-        return Dataset(rows, (lines[:, 2] >= 4).astype(np.float32), 0)
+        return Dataset(rows, (lines[:, 2] >= 4).astype(np.float32))
 
     data = dataset(base)
     size = settings.mini_batch_size
@@ -327,7 +327,7 @@ def test_training_ends_at_mxnets_parameters(mxnet_python: str, tmp_path: Path, n
     )
     binary = settings.predictor_type == "binary_classifier"
     labels = random.integers(0, 2, rows) if binary else random.normal(3, 1, rows)
-    data = Dataset(csr, labels.astype(np.float32), 0)
+    data = Dataset(csr, labels.astype(np.float32))
     model = Model.initial(settings)
     theirs = mxnet_run(mxnet_python, "train", tmp_path, data, settings, model)
     optimizer = Optimizer(model, settings)
@@ -347,7 +347,7 @@ def test_mxnet_loads_the_model_and_scores_alike(
     model = artifact.read(regression[0] / "model" / "model_algo-1")
     random = np.random.default_rng(0)
     rows = pairs(random.integers(0, USERS, 2000), random.integers(0, MOVIES, 2000))
-    data = Dataset(rows, np.zeros(2000, np.float32), 0)
+    data = Dataset(rows, np.zeros(2000, np.float32))
     theirs = mxnet_run(mxnet_python, "score", tmp_path, data, Hyperparameters.parse(REGRESSION), model)
     np.testing.assert_array_equal(theirs["factors"], model.factors)
     np.testing.assert_allclose(Scorer(model)(rows), theirs["scores"], rtol=0, atol=1e-6)

@@ -1,6 +1,7 @@
 """The compiled trainer against one written for clarity: dense float64 arrays, gradients by differences."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -56,7 +57,7 @@ def make_case(seed: int, **hyperparameters: str) -> Case:
         }
     )
     csr = kernel.Rows(indptr, np.concatenate(keys).astype(np.int32), values)
-    return Case(matrix, Dataset(csr, labels.astype(np.float32), 0), parsed)
+    return Case(matrix, Dataset(csr, labels.astype(np.float32)), parsed)
 
 
 def scores(parameters: Sequence[Vector], matrix: Vector, *, logistic: bool) -> Vector:
@@ -183,6 +184,41 @@ def test_how_an_epoch_is_cut_into_calls_changes_no_bit(seed: int, cuts: set[int]
         seen = [optimizer.run(case.data, first, last) for _ in range(2) for first, last in plan]
         results.append((np.concatenate(seen).tobytes(), model.factors.tobytes(), model.linear.tobytes()))
     assert results[0] == results[1]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    threads=st.integers(2, 9),
+    predictor=st.sampled_from(["regressor", "binary_classifier"]),
+)
+def test_the_number_of_threads_changes_no_bit(seed: int, threads: int, predictor: str) -> None:
+    case = make_case(seed, predictor_type=predictor)
+    batches = -(-len(case.data) // case.settings.mini_batch_size)
+    results = []
+    for count in (1, threads):
+        model = Model.initial(case.settings)
+        optimizer = Optimizer(model, case.settings, threads=count)
+        seen = [optimizer.run(case.data, 0, batches) for _ in range(2)]
+        results.append(
+            (np.concatenate(seen).tobytes(), model.factors.tobytes(), model.linear.tobytes(), model.bias)
+        )
+    assert results[0] == results[1]
+
+
+def test_two_jobs_in_one_process_take_turns() -> None:
+    case = make_case(2)
+    batches = -(-len(case.data) // case.settings.mini_batch_size)
+
+    def run(_: int) -> bytes:
+        model = Model.initial(case.settings)
+        optimizer = Optimizer(model, case.settings)
+        for _ in range(20):
+            optimizer.run(case.data, 0, batches)
+        return model.factors.tobytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(run, range(4)))) == 1
 
 
 def test_features_that_do_not_occur_keep_their_values(make_dataset: Callable[..., Dataset]) -> None:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from local_cloud.factorization_machines import artifact
+from local_cloud.factorization_machines import artifact, channel
 from local_cloud.factorization_machines.training import train
 
 Encode = Callable[..., bytes]
@@ -278,9 +279,92 @@ def test_wrong_content_type(job: Job) -> None:
     assert failure(job) == "ClientError: No iterator has been registered for ContentType (u'csv', '1.0')"
 
 
-def test_pipe_mode_is_refused(job: Job) -> None:
+def test_unknown_input_mode(job: Job) -> None:
+    job.configure(channels={"train": {"TrainingInputMode": "Tape"}})
+    assert "'Tape': it is one of File, FastFile, Pipe" in failure(job)
+
+
+def feed(job: Job, channel: str, passes: list[bytes]) -> threading.Thread:
+    """Serve a channel as SageMaker does in Pipe mode: one FIFO after the other, until the job is over."""
+    folder = job.root / "input" / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write() -> None:
+        for number, content in enumerate(passes):
+            pipe = folder / f"{channel}_{number}"
+            os.mkfifo(pipe)
+            pipe.write_bytes(content)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_pipe_mode_trains_as_file_mode_does(job: Job, encode: Encode) -> None:
+    given = {**GIVEN, "epochs": "3"}
+    job.put("test", "test.protobuf", encode(ROWS[:3], LABELS[:3]))
+    job.configure(given, {"train": {}, "test": {}})
+    file_log = run(job)
+    expected = artifact.read(job.model)
+    job.model.unlink()
+
+    content = encode(ROWS, LABELS)
+    job.configure(given, {name: {"TrainingInputMode": "Pipe"} for name in ("train", "test")})
+    threads = [feed(job, "train", [content] * 3), feed(job, "test", [encode(ROWS[:3], LABELS[:3])])]
+    log = run(job)
+    for thread in threads:
+        thread.join(timeout=10)
+    np.testing.assert_array_equal(artifact.read(job.model).factors, expected.factors)
+    pattern = r"#(?:quality_metric|test_score).*"
+    assert re.findall(pattern, log) == re.findall(pattern, file_log)
+    sizes = [json.loads(text)["num_bytes"] for text in re.findall(r"epoch_stats=(.*)", log)]
+    assert sizes == [json.loads(text)["num_bytes"] for text in re.findall(r"epoch_stats=(.*)", file_log)]
+
+
+def test_pipes_may_bring_rows_in_another_order_each_pass(job: Job, encode: Encode) -> None:
     job.configure(channels={"train": {"TrainingInputMode": "Pipe"}})
-    assert "'Pipe'" in failure(job)
+    feed(job, "train", [encode(ROWS, LABELS), encode(ROWS[::-1], LABELS[::-1])])
+    run(job)
+    shuffled = artifact.read(job.model).factors
+    job.configure()
+    run(job)
+    assert (artifact.read(job.model).factors != shuffled).any()
+
+
+@pytest.mark.parametrize(
+    ("passes", "message"),
+    [
+        ([b""], "nothing came out of the pipe"),
+        ([b"RecordIO?"], "channel 'train', pipe train_0: RecordIO data, record 1"),
+        ([], "no pipe .*train_0 has appeared"),
+    ],
+)
+def test_pipes_that_bring_nothing(
+    job: Job, monkeypatch: pytest.MonkeyPatch, passes: list[bytes], message: str
+) -> None:
+    monkeypatch.setattr(channel, "PIPE_WAIT_SECONDS", 0.5)
+    job.configure(channels={"train": {"TrainingInputMode": "Pipe"}})
+    feed(job, "train", passes)
+    assert re.search(message, failure(job))
+
+
+def test_pipe_with_fewer_rows_than_a_batch(job: Job, encode: Encode) -> None:
+    job.configure(channels={"train": {"TrainingInputMode": "Pipe"}})
+    feed(job, "train", [encode(ROWS[:3], LABELS[:3])])
+    assert "mini_batch_size is 4, but the train channel has 3 records" in failure(job)
+
+
+def test_dense_rows_are_refused(job: Job) -> None:
+    # features {"values": {float32_tensor {values: six numbers}}} and the label 1, as the SDK writes them.
+    tensor = bytes.fromhex("0a18") + np.ones(6, "<f4").tobytes()
+    entry = bytes.fromhex("0a06") + b"values" + bytes.fromhex("121c 121a") + tensor
+    label = bytes.fromhex("1212 0a06") + b"values" + bytes.fromhex("1208 1206 0a04 0000803f")
+    payload = bytes([0x0A, len(entry)]) + entry + label
+    frame = (
+        bytes.fromhex("0a23d7ce") + len(payload).to_bytes(4, "little") + payload + bytes(-len(payload) % 4)
+    )
+    job.put("train", "train.protobuf", frame * 6)
+    assert "file train.protobuf are dense: only sparse rows" in failure(job)
 
 
 @pytest.mark.parametrize(
