@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ops.errors import OperationError
 from ops.review.model import EnvironmentReview, Grade, Review
-from ops.review.verdict import cost_increase
+from ops.review.verdict import cost_increase, permission, widened
 
 _COST_INCREASE = "cost-increase"
 _PERCENTAGE = re.compile(r"(\d+(?:\.\d+)?)%")
@@ -69,9 +69,7 @@ def _graded(grade: Grade) -> Callable[[EnvironmentReview], list[str]]:
 
 
 def _widened(environment: EnvironmentReview) -> list[str]:
-    permissions = environment.permissions
-    changes = (*permissions.statements, *permissions.trusts)
-    return [f"{change.principal}: {', '.join(change.actions)}" for change in changes if change.widens]
+    return [permission(change) for change in widened(environment)]
 
 
 def _opened(environment: EnvironmentReview) -> list[str]:

@@ -1,13 +1,12 @@
 """The verdict on a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from ops.review.model import Level, Review
+from ops.review.model import Count, Level, Review
 
 _NAMED = 2
 """How many subjects a row of the table names."""
@@ -25,8 +24,9 @@ def summarize(console: Console, report: Review, files: Sequence[Path]) -> None:
     console.print(f"{headline}: {escape(report.head)} compared with {escape(report.base)}", soft_wrap=True)
     for sentence in report.verdict.sentences:
         console.print(f"  {escape(sentence)}", soft_wrap=True)
-    if report.verdict.counts:
-        console.print(_table(report))
+    for count in report.verdict.counts:
+        for line in _row(count):
+            console.print(escape(line), soft_wrap=True)
     notes = [note for environment in report.environments for note in environment.notes]
     for note in dict.fromkeys((*report.notes, *notes)):
         console.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
@@ -34,13 +34,10 @@ def summarize(console: Console, report: Review, files: Sequence[Path]) -> None:
         console.print(f"Report: {escape(str(file))}", soft_wrap=True)
 
 
-def _table(report: Review) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 1))
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right")
-    table.add_column(overflow="fold")
-    for count in report.verdict.counts:
-        rest = len(count.subjects) - _NAMED
-        subjects = "\n".join((*count.subjects[:_NAMED], *([f"and {rest} more"] if rest > 0 else [])))
-        table.add_row(count.what, str(count.number), escape(subjects))
-    return table
+def _row(count: Count) -> Iterator[str]:
+    """A row of the table, a line for each subject: whole paths can be copied from any terminal."""
+    label = f"  {count.what:<23}{count.number:>4}  "
+    rest = len(count.subjects) - _NAMED
+    for subject in (*count.subjects[:_NAMED], *([f"and {rest} more"] if rest > 0 else [])):
+        yield f"{label}{subject}"
+        label = " " * len(label)

@@ -27,6 +27,19 @@ def cost_increase(environment: EnvironmentReview) -> Decimal:
     return Decimal(0) if before is None else environment.cost.monthly_after - before
 
 
+def widened(environment: EnvironmentReview) -> list[StatementChange]:
+    """Return the statements and trusts that permit what was not permitted before."""
+    permissions = environment.permissions
+    return [change for change in (*permissions.statements, *permissions.trusts) if change.widens]
+
+
+def permission(change: StatementChange) -> str:
+    """Return who may do what on what, in one line."""
+    rest = len(change.resources) - 1
+    where = "".join((*change.resources[:1], f" and {rest} more" if rest > 0 else ""))
+    return f"{change.principal}: {', '.join(change.actions)} on {where or 'nothing named'}"
+
+
 def effective(environment: EnvironmentReview) -> list[ResourceChange]:
     """Return the changes that have an effect."""
     return [change for change in environment.changes if change.grade is not Grade.NO_EFFECT]
@@ -119,9 +132,8 @@ def _doors(environment: EnvironmentReview) -> Iterator[str]:
     if opened:
         doors = "; ".join(dict.fromkeys(f"{door.subject}: {door.what}" for door in opened[:_NAMED]))
         yield f"{_counted(len(opened), 'door', 'opened')} ({doors}{_rest(len(opened))})."
-    widened = _widened(environment)
-    if widened:
-        who = list(dict.fromkeys(change.principal for change in widened))
+    who = list(dict.fromkeys(change.principal for change in widened(environment)))
+    if who:
         yield f"more is permitted to {_listed(who[:_NAMED])}{_rest(len(who))}."
 
 
@@ -198,9 +210,7 @@ _ROWS: tuple[tuple[str, Callable[[EnvironmentReview], list[str]]], ...] = (
     ("Doors opened", lambda environment: [door.subject for door in environment.permissions.opened]),
     (
         "Permissions widened",
-        lambda environment: [
-            f"{change.principal}: {', '.join(change.actions)}" for change in _widened(environment)
-        ],
+        lambda environment: [permission(change) for change in widened(environment)],
     ),
     (
         "Protection weaker",
@@ -225,11 +235,6 @@ _ROWS: tuple[tuple[str, Callable[[EnvironmentReview], list[str]]], ...] = (
 
 def _graded(environment: EnvironmentReview, grade: Grade) -> list[ResourceChange]:
     return [change for change in environment.changes if grade in change.grades]
-
-
-def _widened(environment: EnvironmentReview) -> list[StatementChange]:
-    permissions = environment.permissions
-    return [change for change in (*permissions.statements, *permissions.trusts) if change.widens]
 
 
 def _paths(changes: Sequence[ResourceChange]) -> str:
