@@ -143,7 +143,10 @@ class Endpoint:
     def describe(self) -> Record:
         """Return the endpoint as DescribeEndpoint does."""
         with self._changed:
-            variants = [dict(variant.record) for variant in self._fleet]
+            variants = [
+                {name: value for name, value in variant.record.items() if value is not None}
+                for variant in self._fleet
+            ]
             return {**self._record, **({"ProductionVariants": variants} if variants else {})}
 
     @property

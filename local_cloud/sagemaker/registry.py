@@ -75,7 +75,7 @@ class ModelPackages:
 
     _LISTING = Listing(
         "ModelPackageSummaryList",
-        "ModelPackageGroupName",
+        "OwnOrGroupName",
         (
             "ModelPackageName",
             "ModelPackageGroupName",
@@ -187,7 +187,11 @@ class ModelPackages:
         elif kind != "Both":
             versioned = kind == "Versioned"
             records = [record for record in records if ("ModelPackageVersion" in record) == versioned]
-        return self._LISTING.page(records, parameters)
+        named = [
+            {**record, "OwnOrGroupName": record.get("ModelPackageName", record.get("ModelPackageGroupName"))}
+            for record in records
+        ]
+        return self._LISTING.page(named, parameters)
 
     def update(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
         """UpdateModelPackage."""

@@ -7,7 +7,7 @@ held against the model: unknown and missing members, nulls, types, enumerations,
 import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import botocore.session
@@ -20,9 +20,13 @@ _COMMON_ERRORS = {
     "ValidationError",
     "ValidationException",
 }
-# Versions in a group have no name of their own, although the model calls it required: AWS's example in
-# https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-details.html lacks it.
-_NOT_REQUIRED = {("DescribeModelPackageOutput", "ModelPackageName")}
+# When members that the model calls required may be missing nevertheless: a version in a group has no name of
+# its own (AWS's example in https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-details.html), and
+# a job without a model no artifact (https://github.com/aws/sagemaker-python-sdk/pull/6091 saw a real one).
+_MAY_BE_MISSING: dict[tuple[str, str], Callable[[dict[str, Any]], bool]] = {
+    ("DescribeModelPackageOutput", "ModelPackageName"): lambda package: "ModelPackageVersion" in package,
+    ("DescribeTrainingJobResponse", "ModelArtifacts"): lambda job: job["TrainingJobStatus"] != "Completed",
+}
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -51,7 +55,8 @@ def violations(value: Any, shape: Any, path: str = "$") -> Iterator[str]:
             yield f"{path}: {value!r} is not a structure"
             return
         for name in shape.required_members:
-            if name not in value and (shape.name, name) not in _NOT_REQUIRED:
+            excused = _MAY_BE_MISSING.get((shape.name, name))
+            if name not in value and not (excused and excused(value)):
                 yield f"{path}: {name} is missing"
         for name, item in value.items():
             if name not in shape.members:

@@ -107,6 +107,25 @@ class World:
 
         return dict(wait_for(done))
 
+    def tuning(self, **changes: Any) -> dict[str, Any]:
+        """A request for a tuning job of two training jobs that report what `log` says."""
+        uri = self.put("tuning/data.protobuf", b"data")
+        job = self.job(InputDataConfig=[channel("train", uri), channel("test", uri)])
+        del job["TrainingJobName"]
+        epochs = {"Name": "epochs", "MinValue": "1", "MaxValue": "9"}
+        request = {
+            "HyperParameterTuningJobName": f"tune-{uuid.uuid4().hex[:8]}",
+            "HyperParameterTuningJobConfig": {
+                "Strategy": "Random",
+                "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "test:rmse"},
+                "ResourceLimits": {"MaxNumberOfTrainingJobs": 2, "MaxParallelTrainingJobs": 2},
+                "ParameterRanges": {"IntegerParameterRanges": [epochs]},
+            },
+            "TrainingJobDefinition": job
+            | {"StaticHyperParameters": {"log": "#quality_metric: host=algo-1, test rmse <loss>=2.5"}},
+        }
+        return request | changes
+
 
 @pytest.fixture(scope="module")
 def world(stand_in_cloud: RunningCloud, service_role: Callable[[RunningCloud], str]) -> World:
@@ -296,6 +315,69 @@ def test_lists_are_filtered_sorted_and_paged(world: World) -> None:
     assert future["TrainingJobSummaries"] == []
 
 
+def test_tuning_job_runs_real_training_jobs(world: World) -> None:
+    request = world.tuning(Tags=[{"Key": "a", "Value": "1"}])
+    name = request["HyperParameterTuningJobName"]
+    arn = world.sagemaker.create_hyper_parameter_tuning_job(**request)["HyperParameterTuningJobArn"]
+
+    def ended() -> Any:
+        job = world.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+        return job if job["HyperParameterTuningJobStatus"] in ENDED else None
+
+    job = wait_for(ended)
+    assert job["HyperParameterTuningJobStatus"] == "Completed", job
+    best = job["BestTrainingJob"]
+    assert best["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] == 2.5
+    child = world.sagemaker.describe_training_job(TrainingJobName=best["TrainingJobName"])
+    assert child["TuningJobArn"] == arn
+    assert child["HyperParameters"]["_tuning_objective_metric"] == "test:rmse"
+    assert child["HyperParameters"]["epochs"] == best["TunedHyperParameters"]["epochs"]
+    key = child["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{world.bucket}/")
+    with tarfile.open(fileobj=io.BytesIO(world.read(key))) as tar:
+        seen = json.load(tar.extractfile("model.json"))  # type: ignore[arg-type]
+    assert seen["config"]["hyperparameters.json"] == child["HyperParameters"]
+    assert world.sagemaker.list_tags(ResourceArn=child["TrainingJobArn"])["Tags"] == request["Tags"]
+    listed = world.sagemaker.list_hyper_parameter_tuning_jobs(NameContains=name)
+    (summary,) = listed["HyperParameterTuningJobSummaries"]
+    assert (summary["Strategy"], summary["TrainingJobStatusCounters"]["Completed"]) == ("Random", 2)
+    children = world.sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=name
+    )["TrainingJobSummaries"]
+    assert [each["TrainingJobName"][: len(name) + 5] for each in children] == [
+        f"{name}-001-",
+        f"{name}-002-",
+    ]
+    world.sagemaker.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    with pytest.raises(world.sagemaker.exceptions.ResourceNotFound):
+        world.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    world.sagemaker.describe_training_job(TrainingJobName=best["TrainingJobName"])
+
+
+def test_stopped_tuning_job_stops_its_training_jobs(world: World) -> None:
+    request = world.tuning()
+    request["TrainingJobDefinition"]["StaticHyperParameters"] = {"sleep": "60"}
+    name = {"HyperParameterTuningJobName": request["HyperParameterTuningJobName"]}
+    world.sagemaker.create_hyper_parameter_tuning_job(**request)
+
+    def training() -> list[str]:
+        listed = world.sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(**name)
+        names = [each["TrainingJobName"] for each in listed["TrainingJobSummaries"]]
+        return [each for each in names if _secondary(world, each) == "Training"]
+
+    wait_for(lambda: len(training()) == 2)
+    children = training()
+    world.sagemaker.stop_hyper_parameter_tuning_job(**name)
+
+    def ended() -> Any:
+        job = world.sagemaker.describe_hyper_parameter_tuning_job(**name)
+        return job if job["HyperParameterTuningJobStatus"] in ENDED else None
+
+    job = wait_for(ended)
+    assert job["HyperParameterTuningJobStatus"] == "Stopped"
+    assert job["TrainingJobStatusCounters"]["Stopped"] == 2
+    assert {world.trained(child)["TrainingJobStatus"] for child in children} == {"Stopped"}
+
+
 def transform(world: World, model: str, uri: str, **changes: Any) -> dict[str, Any]:
     name = f"transform-{uuid.uuid4().hex[:8]}"
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}
@@ -419,6 +501,44 @@ def test_endpoint_serves_updates_rolls_back_and_ends(world: World) -> None:
     wait_for(lambda: not alive(two["pid"]))
     with pytest.raises(ClientError, match=f"Endpoint {name} of account 111111111111 not found"):
         wait_for(lambda: not ask())
+
+
+@pytest.mark.parametrize(
+    "routing",
+    [
+        {
+            "Type": "CANARY",
+            "WaitIntervalInSeconds": 60,
+            "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1},
+        },
+        {
+            "Type": "LINEAR",
+            "WaitIntervalInSeconds": 60,
+            "LinearStepSize": {"Type": "CAPACITY_PERCENT", "Value": 20},
+        },
+    ],
+    ids=["canary", "linear"],
+)
+def test_gradual_deployment_is_accepted_and_goes_all_at_once(world: World, routing: dict[str, Any]) -> None:
+    name = f"endpoint-{uuid.uuid4().hex[:8]}"
+    world.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=world.config(STAND_IN_TAG="one"))
+    world.settled(name)
+    second = world.config(STAND_IN_TAG="two")
+    deployment = {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": routing,
+            "TerminationWaitInSeconds": 120,
+            "MaximumExecutionTimeoutInSeconds": 1800,
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]},
+    }
+    started = time.monotonic()
+    world.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=second, DeploymentConfig=deployment)
+    updated = world.settled(name)
+    assert time.monotonic() - started < 60
+    assert (updated["EndpointStatus"], updated["EndpointConfigName"]) == ("InService", second)
+    assert updated["LastDeploymentConfig"] == deployment
+    world.sagemaker.delete_endpoint(EndpointName=name)
 
 
 def test_endpoint_whose_container_fails_says_so(world: World) -> None:

@@ -76,6 +76,30 @@ def test_refused_request_is_named_as_on_aws(world: World) -> None:  # noqa: F811
     assert again["error"] == "SageMaker.ResourceInUseException"
 
 
+def test_synchronous_tuning_answers_with_the_job(world: World) -> None:  # noqa: F811
+    resource = "sagemaker:createHyperParameterTuningJob"
+    request = world.tuning()
+    execution = run(world, {"Tune": task(f"{resource}.sync", request)})
+    assert execution["status"] == "SUCCEEDED", execution
+    output = json.loads(execution["output"])
+    assert output["HyperParameterTuningJobStatus"] == "Completed"
+    name = request["HyperParameterTuningJobName"]
+    assert output["BestTrainingJob"]["TrainingJobName"].startswith(f"{name}-00")
+    again = run(world, {"Tune": task(resource, request)})
+    assert again["error"] == "SageMaker.ResourceInUseException"
+    request = world.tuning()
+    answer = json.loads(run(world, {"Tune": task(resource, request)})["output"])
+    assert answer["HyperParameterTuningJobArn"].endswith(f"/{request['HyperParameterTuningJobName']}")
+
+
+def test_failed_tuning_fails_the_task(world: World) -> None:  # noqa: F811
+    request = world.tuning()
+    request["TrainingJobDefinition"]["StaticHyperParameters"] = {"fail": "ClientError: no"}
+    execution = run(world, {"Tune": task("sagemaker:createHyperParameterTuningJob.sync", request)})
+    assert (execution["status"], execution["error"]) == ("FAILED", "States.TaskFailed")
+    assert json.loads(execution["cause"])["FailureReason"].startswith("All training jobs failed.")
+
+
 def test_stopped_execution_stops_the_job(world: World) -> None:  # noqa: F811
     request = world.job(HyperParameters={"sleep": "60"})
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 2}]
