@@ -22,23 +22,23 @@ help: ## Show this list
 # -- environment ------------------------------------------------------------------------------------------------
 $(BIN)/uv: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"Python 3.11 or newer is needed, this is {v.major}.{v.minor}: install one, or name it: make PYTHON=python3.12 ...") if v < (3, 11) else None'
-	@echo "Creating the Python environment in $(VENV)"
+	@echo "Creating the Python environment in $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --retries 1 --disable-pip-version-check $(UV) $(call logged,PyPI)
 	@touch $@
 
 $(VENV)/.runtime: $(BIN)/uv uv.lock
-	@echo "Installing the locked Python packages"
+	@echo "Installing the locked Python packages" >&2
 	@$(BIN)/uv sync --quiet --frozen --no-default-groups --inexact $(call logged,PyPI)
 	@touch $@
 
 $(VENV)/.development: $(VENV)/.runtime
-	@echo "Installing the locked development packages"
+	@echo "Installing the locked development packages" >&2
 	@$(BIN)/uv sync --quiet --frozen --all-groups $(call logged,PyPI)
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json $(VENV)/.runtime
-	@echo "Installing the CDK command line"
+	@echo "Installing the CDK command line" >&2
 	@npm ci --no-fund --no-audit --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000 $(call logged,npm)
 	@touch $@
 
@@ -53,6 +53,7 @@ down: $(VENV)/.runtime ## Stop the local cloud and everything that it started
 	@recommender down
 
 synth: $(VENV)/.runtime node_modules/.package-lock.json ## Synthesize one environment: make synth ENV=dev
+	@recommender data
 	@npx cdk synth --quiet -c env=$(or $(ENV),dev)
 
 review: $(VENV)/.runtime node_modules/.package-lock.json ## Review what the last change does to the infrastructure
@@ -87,4 +88,5 @@ format: $(VENV)/.development ## Format the Python code
 	ruff check --fix
 
 clean: ## Remove what the targets above made, downloads included
+	-@[ ! -x $(BIN)/recommender ] || $(BIN)/recommender down
 	rm -rf $(VENV) node_modules cdk.out build .local .data .mypy_cache .ruff_cache .pytest_cache .hypothesis

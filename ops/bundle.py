@@ -60,6 +60,7 @@ def _bundle(function: str, destination: Path) -> Path:
         shutil.copytree(wheels, layout)
         for package in packages:
             shutil.copytree(package, layout / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+        _make_readable(layout)
         shutil.rmtree(target, ignore_errors=True)
         layout.rename(target)
     stamp.write_text(digest)
@@ -104,6 +105,13 @@ def _prune(layout: Path) -> None:
         for leftover in layout.glob(f"*.dist-info/{name}"):
             leftover.unlink()
     (layout / ".lock").unlink(missing_ok=True)
+
+
+def _make_readable(layout: Path) -> None:
+    """Let everybody read the files: the CDK keeps their modes, and Lambda runs them as another user."""
+    layout.chmod(0o755)
+    for entry in layout.rglob("*"):
+        entry.chmod(0o755 if entry.is_dir() else 0o644)
 
 
 def _digest(requirements: str, packages: Iterable[Path]) -> str:

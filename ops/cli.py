@@ -61,7 +61,10 @@ def up(port: Port = 4566, directory: Directory = LOCAL_CLOUD) -> None:
 
     environment = load_environment("dev")
     cloud = local.start(account=environment.account, port=port, directory=directory.absolute())
-    for name, value in cloud.variables(account=environment.account, region=environment.region).items():
+    variables = cloud.variables(account=environment.account, region=environment.region)
+    for name in local.other_settings(variables):
+        console.print(f"unset {name}", soft_wrap=True)
+    for name, value in variables.items():
         console.print(f"export {name}={value}", soft_wrap=True)
 
 

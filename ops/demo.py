@@ -1,9 +1,8 @@
 """Deploy the dev environment to the local cloud and show what came out."""
 
-import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import boto3
@@ -51,9 +50,10 @@ def demo(console: Console, *, port: int, directory: Path) -> None:
         bundle_functions()
     with step(console, "Starting the local cloud"):
         cloud = local.start(account=environment.account, port=port, directory=directory)
-    os.environ.update(cloud.variables(account=environment.account, region=environment.region))
+    variables = cloud.variables(account=environment.account, region=environment.region)
+    local.point_this_process(variables)
     deployment = Deployment(name=environment.name, session=boto3.Session())
-    _deploy(console, environment, deployment, directory)
+    _deploy(console, environment, deployment, variables, directory)
     api = RecommendationApi.of_local(deployment, cloud)
     with step(console, f"Asking the API for user {USER}"):
         recommended = api.recommendations(USER, count=COUNT)
@@ -64,8 +64,13 @@ def demo(console: Console, *, port: int, directory: Path) -> None:
     )
 
 
-def _deploy(console: Console, environment: Environment, deployment: Deployment, directory: Path) -> None:
-    variables = dict(os.environ)
+def _deploy(
+    console: Console,
+    environment: Environment,
+    deployment: Deployment,
+    variables: Mapping[str, str],
+    directory: Path,
+) -> None:
     selected = ["--context", f"env={environment.name}"]
     with step(console, "cdk bootstrap") as progress:
         target = f"aws://{environment.account}/{environment.region}"

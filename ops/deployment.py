@@ -69,6 +69,8 @@ class Deployment:
         """Return the state that a running execution of the training workflow is in, or None if none runs."""
         client = self.session.client("stepfunctions")
         machine = self._state_machine()
+        if machine is None:
+            return None
         executions = client.list_executions(stateMachineArn=machine, statusFilter="RUNNING", maxResults=1)[
             "executions"
         ]
@@ -94,17 +96,19 @@ class Deployment:
         )
         return key["value"]
 
-    def _state_machine(self) -> str:
-        # By the resource, not by an output: a stack has no outputs while it is being created.
+    def _state_machine(self) -> str | None:
+        # By the resource, not by an output: a stack has no outputs, and at first no resources, while it is
+        # being created.
         resources = self.session.client("cloudformation").describe_stack_resources(
             StackName=f"{self.prefix}-training"
         )
-        return next(
-            resource["PhysicalResourceId"]
+        machines = (
+            resource.get("PhysicalResourceId")
             for resource in resources["StackResources"]
             if resource["ResourceType"] == "AWS::StepFunctions::StateMachine"
             and resource["LogicalResourceId"].startswith("Workflow")
         )
+        return next(machines, None)
 
     def _json(self, uri: str) -> dict[str, Any]:
         bucket, _, key = uri.removeprefix("s3://").partition("/")

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,6 +49,18 @@ class LocalCloud:
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
         }
+
+
+def point_this_process(variables: Mapping[str, str]) -> None:
+    """Make `variables` the only AWS settings of this process: no profile and no token of the user's stays."""
+    for name in other_settings(variables):
+        del os.environ[name]
+    os.environ.update(variables)
+
+
+def other_settings(variables: Mapping[str, str]) -> list[str]:
+    """Return the AWS_* variables of this process that are not among `variables` and could get in their way."""
+    return sorted(name for name in os.environ if name.startswith("AWS_") and name not in variables)
 
 
 def start(*, account: str, port: int, directory: Path) -> LocalCloud:

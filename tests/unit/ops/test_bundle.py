@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import importlib.metadata
+import os
 import sys
 from pathlib import Path
 
@@ -72,6 +73,17 @@ def test_two_builds_are_identical(bundles: Path, tmp_path: Path) -> None:
     bundle.bundle_functions(tmp_path / "functions")
     for function in bundle.SHARED_PACKAGES:
         assert tree_digest(tmp_path / "functions" / function) == tree_digest(bundles / function)
+
+
+def test_everybody_may_read_a_bundle_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        folders = bundle.bundle_functions(tmp_path / "functions")
+    finally:
+        os.umask(before)
+    for folder in folders:
+        for entry in (folder, *folder.rglob("*")):
+            assert entry.stat().st_mode & 0o777 == (0o755 if entry.is_dir() else 0o644), entry
 
 
 def test_nothing_of_the_installer_is_left(bundles: Path) -> None:

@@ -90,7 +90,19 @@ def test_a_cloud_that_does_not_come_up_says_why(
         local.start(account=ACCOUNT, port=free_port, directory=tmp_path / "cloud")
 
 
-def test_the_variables_leave_no_way_to_a_real_account() -> None:
+def test_this_process_keeps_no_other_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("AWS_PROFILE", "production"), ("AWS_ENDPOINT_URL_SSM", "http://elsewhere")):
+        monkeypatch.setenv(name, value)
+    variables = local.LocalCloud(pid=1, port=4567, account=ACCOUNT).variables(
+        account=ACCOUNT, region="eu-west-1"
+    )
+    for name in variables:
+        monkeypatch.setenv(name, "the user's own")
+    local.point_this_process(variables)
+    assert {name: value for name, value in os.environ.items() if name.startswith("AWS_")} == variables
+
+
+def test_the_variables_name_the_account_and_the_region() -> None:
     cloud = local.LocalCloud(pid=1, port=4567, account=ACCOUNT)
     variables = cloud.variables(account="222222222222", region="eu-west-1")
     assert variables["AWS_ENDPOINT_URL"] == "http://localhost:4567"
