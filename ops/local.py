@@ -59,7 +59,7 @@ def point_this_process(variables: Mapping[str, str]) -> None:
 
 
 def other_settings(variables: Mapping[str, str]) -> list[str]:
-    """Return the AWS_* variables of this process that are not among `variables` and could get in their way."""
+    """Return the AWS_* variables of this process that are not in `variables` and could get in their way."""
     return sorted(name for name in os.environ if name.startswith("AWS_") and name not in variables)
 
 
