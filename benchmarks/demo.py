@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/demo.py --runs 3
     .venv/bin/python benchmarks/demo.py --cold
 
-Cold is a fresh clone with empty package caches and no data, so it needs the network. Figures of one machine at one
-load: the load average stands beside them.
+Cold is a fresh clone with empty package caches and no data, so it needs the network. Figures of one machine
+at one load: the load average stands beside them.
 """
 
 import argparse
