@@ -74,7 +74,12 @@ class RecommendationApi(Construct):
             "sagemaker:InvokeEndpoint",
             on=sagemaker_arn(Stack.of(self), "endpoint", endpoint.name),
         )
-        allow(role, "sagemaker:DescribeModelPackage", on=endpoint.model_package_arn)
+        allow(
+            role,
+            "sagemaker:DescribeModelPackage",
+            on=sagemaker_arn(Stack.of(self), "model-package", f"{self._settings.model_package_group}/*"),
+            because="Functions of the release before still describe their package while the endpoint changes",
+        )
         allow(
             role,
             "s3:GetObject",

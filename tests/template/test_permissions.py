@@ -158,6 +158,11 @@ def test_the_only_managed_policy_is_the_one_for_api_gateways_logs(any_assembly: 
         ("WorkflowJobRole", {"s3:PutObject"}, ["<Prepared*>/scores/*"]),
         ("FirstModelOnEventRole", {"s3:PutObject"}, ["<Raw*>/ratings/ml-100k.zip"]),
         ("ApiRecommendRole", {"sagemaker:InvokeEndpoint"}, ["arn:*:endpoint/movie-recommender-dev"]),
+        (
+            "ApiRecommendRole",
+            {"sagemaker:DescribeModelPackage"},
+            ["arn:*:model-package/movie-recommender-dev/[*]"],
+        ),
     ],
 )
 def test_data_is_open_to_who_needs_it(
