@@ -13,7 +13,7 @@ from ops.review.parity import ParityRow
 from ops.review.permissions import StatementChange
 from ops.review.presentation import sections, wording
 from ops.review.presentation.budget import Part, Piece, piece
-from ops.review.presentation.github import code, fenced, folded, in_html, prose
+from ops.review.presentation.github import code, fenced, folded, in_html, one_line, prose
 from ops.review.presentation.mermaid import to_mermaid
 from ops.review.presentation.paragraphs import long_difference
 from ops.review.protection import ProtectionRow
@@ -107,7 +107,8 @@ def _resource(change: ResourceChange) -> Piece:
 
 def _compared(change: PropertyChange) -> list[str]:
     remarks = filter(None, (wording.REPLACES[change.replaces], change.reason))
-    title = " ".join(["@@", _cut(wording.property_name(change)), "@@", _cut(", ".join(remarks))])
+    name = one_line(wording.property_name(change), _LONGEST_LINE)
+    title = f"@@ {name} @@ {one_line(', '.join(remarks), _LONGEST_LINE)}"
     compared = long_difference(change)
     if compared:
         lines = [f"{line.sign} {_cut(line.text)}" for line in compared]
@@ -116,7 +117,7 @@ def _compared(change: PropertyChange) -> list[str]:
             f"{sign} {_cut(line)}"
             for sign, found in (("-", change.before), ("+", change.after))
             if found is not None
-            for line in wording.value(found).splitlines()
+            for line in wording.value(found).split("\n")
         ]
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"  … {len(lines) - _MOST_LINES:,} more lines"]
@@ -124,11 +125,10 @@ def _compared(change: PropertyChange) -> list[str]:
 
 
 def _cut(line: str) -> str:
-    flat = " ".join(line.splitlines())
     return (
-        flat
-        if len(flat) <= _LONGEST_LINE
-        else f"{flat[:_LONGEST_LINE]}… (+{len(flat) - _LONGEST_LINE:,} characters)"
+        line
+        if len(line) <= _LONGEST_LINE
+        else f"{line[:_LONGEST_LINE]}… (+{len(line) - _LONGEST_LINE:,} characters)"
     )
 
 
@@ -346,10 +346,8 @@ def _parity_row(row: ParityRow, names: list[str]) -> str:
 def _picture(environment: EnvironmentReview) -> str:
     diagram = diagram_of(environment)
     remark = prose(" ".join(filter(None, (diagram.description, diagram.left_out))))
-    return folded(
-        f"{in_html(environment.name)}: resources and data flow",
-        f"{fenced(to_mermaid(diagram).splitlines(), 'mermaid')}\n\n{remark}",
-    )
+    picture = fenced(to_mermaid(diagram).split("\n"), "mermaid")
+    return folded(f"{in_html(environment.name)}: resources and data flow", f"{picture}\n\n{remark}")
 
 
 def _money(amount: Decimal | None) -> str:

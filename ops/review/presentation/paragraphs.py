@@ -49,7 +49,7 @@ def long_difference(change: PropertyChange) -> tuple[Line, ...]:
     if change.before is None or change.after is None:
         return ()
     values = wording.value(change.before), wording.value(change.after)
-    before, after = (value.splitlines() for value in values)
+    before, after = (value.split("\n") for value in values)
     if not any(is_long(value) for value in values) or min(len(before), len(after)) < 2:
         return ()
     return tuple(_near_changes(list(_compared(before, after))))

@@ -179,7 +179,7 @@ def diagrams(draw: st.DrawFn) -> Diagram:
 
 
 @given(diagrams())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_boxes_never_overlap_and_lines_never_cross_a_box(diagram: Diagram) -> None:
     layout = lay_out(diagram)
 

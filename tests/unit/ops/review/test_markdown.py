@@ -215,7 +215,7 @@ class Structure(HTMLParser):
 
 @given(hostile)
 @example("````\n")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_no_name_and_no_value_breaks_out_of_the_report(text: str) -> None:
     report = to_markdown(a_review_with(text))
     rendered, plain = (

@@ -60,10 +60,13 @@ _PIECES = (
     "${Token[1]}",
 )
 
+_WORD = re.compile(r"[\w:.]+")
+
 hostile = st.one_of(
     st.lists(st.sampled_from(_PIECES), min_size=1, max_size=6).map("".join),
     st.text(min_size=1, max_size=40),
-).filter(lambda text: bool(text.strip()))
+).filter(lambda text: bool(text.strip()) and not _WORD.fullmatch(text))
+"""Never just a word, such as a resource type: it would break nothing, but mean something."""
 
 
 def like(text: str) -> str:
