@@ -91,7 +91,7 @@ class Settings:
             "GATEWAY_PORT": str(self.port),
             "BIND_HOST": self.host,
             "TMPDIR": str(temporary),
-            "NUMBA_CACHE_DIR": str(self.state / "numba"),
+            "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(self.state / "numba")),
             # CDK's own custom resources are Node.js functions that need the AWS SDK for JavaScript.
             "NODE_PATH": str(REPOSITORY / "node_modules"),
             "PATH": os.pathsep.join([_node_folder(), os.environ.get("PATH", "")]),

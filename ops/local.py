@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ops.errors import OperationError
-from ops.paths import ROOT
+from ops.paths import COMPILED, ROOT
 
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 20.0
@@ -141,6 +141,8 @@ def _server_environment(*, account: str, port: int, directory: Path) -> dict[str
         "BIND_HOST": "127.0.0.1",
         "LOCAL_CLOUD_STATE": str(directory / "state"),
         "MINISTACK_ACCOUNT_ID": account,
+        # Compiled code outlives the local cloud: the next one need not compile it again.
+        "NUMBA_CACHE_DIR": str(COMPILED),
     }
 
 

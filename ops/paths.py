@@ -6,5 +6,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "config"
 DATA = ROOT / ".data"
 FUNCTIONS = ROOT / "build" / "functions"
+COMPILED = ROOT / "build" / "numba"
 LOCAL_CLOUD = ROOT / ".local"
 """Everything of the local cloud: process record, logs, jobs. `recommender down` removes it."""

@@ -1,6 +1,7 @@
 """What tests of several packages share."""
 
 import io
+import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ROOT = Path(__file__).parents[1]
+
+# Numba's compiled code, for every process that a test starts: compiled once, not by each.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / "build" / "numba"))
 
 
 @pytest.fixture(scope="session")
