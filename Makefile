@@ -57,6 +57,7 @@ synth: $(VENV)/.runtime node_modules/.package-lock.json ## Synthesize one enviro
 	@npx cdk synth --quiet -c env=$(or $(ENV),dev)
 
 review: $(VENV)/.runtime node_modules/.package-lock.json ## Review what the last change does to the infrastructure
+	@recommender data >/dev/null
 	@recommender review --format html --format md
 
 # -- checking ---------------------------------------------------------------------------------------------------
