@@ -168,7 +168,7 @@ def _is_local_cloud(pid: int) -> bool:
             return False
         listing = ["ps", "-o", "command=", "-p", str(pid)]
         command = subprocess.run(listing, capture_output=True, text=True, check=False).stdout  # noqa: S603
-    return "local_cloud" in command
+    return "local_cloud" in command.replace("\0", " ").split()
 
 
 def _end(pid: int) -> None:
