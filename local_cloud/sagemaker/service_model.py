@@ -5,8 +5,11 @@ bounds, which SDKs leave to the service, are checked here with the wording that 
 """
 
 import functools
+import itertools
 import json
 import re
+import sys
+import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -100,10 +103,34 @@ def _violation(value: Any, path: str, constraint: str) -> str:
 @functools.cache
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     try:
-        return re.compile(pattern)
+        return re.compile(_translated(pattern))
     except re.error:
-        # Java's Unicode classes (\p{L}) do not exist in Python's `re`; they only restrict free text.
+        # Athena's names, which are restricted by ranges of surrogate pairs: Python's strings have none.
         return None
+
+
+def _translated(pattern: str) -> str:
+    """Return a pattern of Java's as one of Python's `re`, which has no `\\p{L}` and repeats no `$`."""
+    without_repeated_end = re.sub(r"\$\{[\d,]+\}", "$", pattern)
+    return re.sub(r"\\p\{(\w+)\}", lambda found: _character_class(found[1]), without_repeated_end)
+
+
+def _character_class(name: str) -> str:
+    """Return what `\\p{name}` stands for, as the inside of a `[…]`."""
+    return "A-Za-z0-9" if name == "Alnum" else _category_ranges()[name]
+
+
+@functools.cache
+def _category_ranges() -> dict[str, str]:
+    """Return the code points of each of Unicode's major categories ("L", "N", …), as ranges."""
+    ranges: dict[str, list[str]] = {}
+    majors = (unicodedata.category(chr(point))[0] for point in range(sys.maxunicode + 1))
+    start = 0
+    for major, run in itertools.groupby(majors):
+        end = start + sum(1 for _ in run)
+        ranges.setdefault(major, []).append(rf"\U{start:08x}-\U{end - 1:08x}")
+        start = end
+    return {major: "".join(found) for major, found in ranges.items()}
 
 
 def _matches(pattern: str, value: str) -> bool:

@@ -78,6 +78,7 @@ class TrainingJob:
                 "MetricDefinitions": METRIC_DEFINITIONS,
                 "EnableSageMakerMetricsTimeSeries": False,
             },
+            "OutputDataConfig": {"KmsKeyId": "", **parameters["OutputDataConfig"]},
             "StoppingCondition": {
                 "MaxRuntimeInSeconds": _DEFAULT_MAX_RUNTIME_SECONDS,
                 **parameters.get("StoppingCondition", {}),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from local_cloud.sagemaker.algorithm_metrics import METRIC_DEFINITIONS
 from local_cloud.sagemaker.context import Context
 from local_cloud.sagemaker.errors import SageMakerError, in_use, not_found, validation
 from local_cloud.sagemaker.scope import Scope
@@ -33,7 +34,6 @@ _OF_A_TRAINING_JOB = (
     "InputDataConfig",
     "VpcConfig",
     "OutputDataConfig",
-    "ResourceConfig",
     "StoppingCondition",
     "EnableNetworkIsolation",
     "EnableInterContainerTrafficEncryption",
@@ -167,11 +167,12 @@ class TuningJob:
         self._completion = Completion(config.get("TuningJobCompletionCriteria", {}), objective)
         definition = parameters["TrainingJobDefinition"]
         static = {**definition.get("StaticHyperParameters", {}), OBJECTIVE_HYPERPARAMETER: objective.metric}
+        self._training_request = {**_training_request(definition), "HyperParameters": static}
         moment = now()
         self._record: Record = {
             **{key: value for key, value in parameters.items() if key != "Tags"},
             "HyperParameterTuningJobConfig": {"TrainingJobEarlyStoppingType": "Off", **config},
-            "TrainingJobDefinition": {**definition, "StaticHyperParameters": static},
+            "TrainingJobDefinition": _described(definition, static),
             "HyperParameterTuningJobArn": self.arn,
             "CreationTime": moment,
             "LastModifiedTime": moment,
@@ -307,11 +308,10 @@ class TuningJob:
         return self._completion.met([child.metric for child in self._children])
 
     def _start_child(self, number: int, values: Values) -> None:
-        definition = self._record["TrainingJobDefinition"]
         request = {
-            **{member: definition[member] for member in _OF_A_TRAINING_JOB if member in definition},
+            **self._training_request,
             "TrainingJobName": f"{self.name}-{number:03d}-{secrets.token_hex(4)}",
-            "HyperParameters": {**definition["StaticHyperParameters"], **values},
+            "HyperParameters": {**self._training_request["HyperParameters"], **values},
             "TuningJobArn": self.arn,
         }
         child = _Child(self._launch(request), values, self._objective)
@@ -367,7 +367,7 @@ class TuningJobs:
         channels = {channel["ChannelName"] for channel in definition.get("InputDataConfig", [])}
         objective = algorithm.objective(config.get("HyperParameterTuningJobObjective"), static, channels)
         search, count = _search(config, static)
-        self._training_jobs.require_runnable(scope, definition)
+        self._training_jobs.require_runnable(scope, _training_request(definition))
 
         def launch(request: Record) -> TrainingJob:
             job_arn = self._training_jobs.create(scope, request)["TrainingJobArn"]
@@ -443,8 +443,10 @@ def _require_supported(parameters: Mapping[str, Any]) -> None:
                 f"TrainingJobDefinition.{member} is for several definitions: set it in "
                 "HyperParameterTuningJobConfig"
             )
-    if "HyperParameterTuningResourceConfig" in definition:
-        raise validation("The local cloud takes ResourceConfig, not HyperParameterTuningResourceConfig")
+    if ("ResourceConfig" in definition) == ("HyperParameterTuningResourceConfig" in definition):
+        raise validation(
+            "TrainingJobDefinition needs one of ResourceConfig and HyperParameterTuningResourceConfig"
+        )
     if config["Strategy"] == "Hyperband":
         raise validation(
             "The local cloud does not offer strategy Hyperband: it stops training jobs by objective metrics "
@@ -459,6 +461,33 @@ def _require_supported(parameters: Mapping[str, Any]) -> None:
             "The local cloud does not detect convergence: set CompleteOnConvergence to Disabled, or use "
             "BestObjectiveNotImproving"
         )
+
+
+def _training_request(definition: Mapping[str, Any]) -> Record:
+    """Return what all training jobs of a definition have in common, as members of CreateTrainingJob."""
+    resources = definition.get("ResourceConfig")
+    if resources is None:
+        flexible = definition["HyperParameterTuningResourceConfig"]
+        # Of several instance configurations the first is the one that is preferred.
+        chosen = {**flexible, **flexible.get("InstanceConfigs", [{}])[0]}
+        members = ("InstanceType", "InstanceCount", "VolumeSizeInGB", "VolumeKmsKeyId")
+        resources = {member: chosen[member] for member in members if member in chosen}
+    common = {member: definition[member] for member in _OF_A_TRAINING_JOB if member in definition}
+    return {**common, "ResourceConfig": resources}
+
+
+def _described(definition: Mapping[str, Any], static: Mapping[str, str]) -> Record:
+    """Return a definition as DescribeHyperParameterTuningJob has it.
+
+    The SageMaker SDK's ``attach`` finds ``ResourceConfig`` and ``MetricDefinitions`` there, although its
+    requests have neither.
+    """
+    request = _training_request(definition)
+    request["AlgorithmSpecification"] = {
+        **request["AlgorithmSpecification"],
+        "MetricDefinitions": METRIC_DEFINITIONS,
+    }
+    return {**definition, **request, "StaticHyperParameters": dict(static)}
 
 
 def _static(definition: Mapping[str, Any]) -> dict[str, str]:

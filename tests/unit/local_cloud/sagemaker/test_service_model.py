@@ -99,3 +99,26 @@ def test_cloudformation_scalars_are_converted() -> None:
     assert service_model.coerce({"EnableNetworkIsolation": "maybe"}, shape) == {
         "EnableNetworkIsolation": "maybe"
     }
+
+
+def _package_with(value: str) -> dict[str, Any]:
+    return {"ModelPackageGroupName": "g", "CustomerMetadataProperties": {"source_key": value}}
+
+
+@pytest.mark.parametrize(
+    "value", ["ratings/ml-100k.zip", "Bewertungen für Köln/٣ Ⅳ.zip", "評価@a+b=c:d_e", "a\u00a0b"]
+)
+def test_metadata_takes_letters_digits_and_spaces_of_every_language(value: str) -> None:
+    service_model.validate("CreateModelPackage", _package_with(value))
+
+
+@pytest.mark.parametrize("value", ["a,b", "a (1)", "it's", "a\tb", "a\\b", "a]b", "€", "e\u0301", "x!"])
+def test_metadata_takes_no_other_characters(value: str) -> None:
+    message = violation("CreateModelPackage", **_package_with(value))
+    assert f"Value '{value}' at 'customerMetadataProperties.source_key.value' failed" in message
+    assert r"regular expression pattern: ([\p{L}\p{Z}\p{N}_.:\/=+\-@]*)${1,256}" in message
+
+
+def test_a_description_takes_punctuation_but_no_control_characters() -> None:
+    service_model.validate("CreateModelPackage", {"ModelPackageDescription": "a (b), 'c' [d] \\ ^ € e\u0301"})
+    assert "modelPackageDescription" in violation("CreateModelPackage", ModelPackageDescription="a\x00b")

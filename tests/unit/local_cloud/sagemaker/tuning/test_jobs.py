@@ -318,6 +318,23 @@ def test_deleted_job_leaves_its_name(sagemaker: SageMaker, training: ScriptedTra
     create(sagemaker, request())
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_flexible_resources_become_those_of_a_training_job(
+    sagemaker: SageMaker, training: ScriptedTrainingJobs, several: bool
+) -> None:
+    training.outcome = lambda job: job.end(metric=0.5)
+    instance = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30}
+    body = request()
+    del body["TrainingJobDefinition"]["ResourceConfig"]
+    other = instance | {"InstanceType": "ml.m5.xlarge"}
+    flexible = {"InstanceConfigs": [instance, other]} if several else instance
+    body["TrainingJobDefinition"]["HyperParameterTuningResourceConfig"] = flexible
+    create(sagemaker, body)
+    ended(sagemaker)
+    assert training.jobs[0].request["ResourceConfig"] == instance
+    assert "HyperParameterTuningResourceConfig" not in training.jobs[0].request
+
+
 def without_test(body: dict[str, Any]) -> None:
     body["TrainingJobDefinition"]["InputDataConfig"].pop()
 
@@ -364,6 +381,7 @@ def definition(**changes: Any) -> Callable[[dict[str, Any]], None]:
             "does not detect convergence",
         ),
         (definition(RoleArn=ROLE + "-absent"), "Could not assume role"),
+        (lambda body: body["TrainingJobDefinition"].pop("ResourceConfig"), "needs one of ResourceConfig and"),
         (lambda body: body.pop("TrainingJobDefinition"), "TrainingJobDefinition is required"),
         (lambda body: body.update(Autotune={"Mode": "Enabled"}), "does not offer Autotune"),
         (lambda body: body.update(HyperParameterTuningJobName="x" * 33), "less than or equal to 32"),
