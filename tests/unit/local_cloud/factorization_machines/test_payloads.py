@@ -68,6 +68,19 @@ def test_recordio(encode: Encode) -> None:
         assert rows(encode(sparse, labels), RECORDIO) == sparse
 
 
+def test_dense_recordio() -> None:
+    # features {"values": {float32_tensor {values: six numbers}}}, as the SDK's dense writer lays them out.
+    tensor = bytes.fromhex("0a18") + np.array([1.5, 0, 0, 16, 0, 0], "<f4").tobytes()
+    entry = bytes.fromhex("0a06") + b"values" + bytes.fromhex("121c 121a") + tensor
+    payload = bytes([0x0A, len(entry)]) + entry
+    frame = (
+        bytes.fromhex("0a23d7ce") + len(payload).to_bytes(4, "little") + payload + bytes(-len(payload) % 4)
+    )
+    (row,) = rows(frame, RECORDIO)
+    assert {key: value for key, value in row.items() if value} == {0: 1.5, 3: 16.0}
+    assert refusal(frame[:-4], RECORDIO).status == HTTPStatus.BAD_REQUEST
+
+
 @pytest.mark.parametrize(
     "body",
     [
