@@ -12,6 +12,7 @@ from data_prep.manifest import Manifest, PrepareSettings
 from data_prep.prepare import digest_of, prepare
 from prepare_data.messages import PreparedData, PrepareRequest
 from prepare_data.settings import Settings
+from prepare_data.source_key import check_source_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,12 +26,14 @@ def prepare_ratings(request: PrepareRequest, *, settings: Settings, s3: "S3Clien
     """Prepare the ratings of one execution.
 
     Raises:
-        data_prep.errors.DataError: there are no ratings, or they cannot be used.
+        data_prep.errors.DataError: there are no ratings, or they or their key cannot be used.
     """
     if request.ratings is None:
         bucket, key = settings.raw_bucket, storage.newest_ratings(s3, settings.raw_bucket)
     else:
         bucket, key = request.ratings.bucket, request.ratings.key
+    # Before hours of training end in a package that cannot be registered.
+    check_source_key(bucket, key)
     logger.info("Preparing ratings", bucket=bucket, key=key)
     with tempfile.TemporaryDirectory() as folder:
         ratings = storage.download(s3, bucket, key, Path(folder))
