@@ -3,7 +3,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -268,7 +267,6 @@ def test_nothing_liked_is_refused(small: dict[str, bytes], write_folder: Writer,
 
 def test_progress_only_grows(small: dict[str, bytes], write_folder: Writer, tmp_path: Path) -> None:
     shares: list[float] = []
-    started = time.monotonic()
     prepare(
         write_folder(small),
         tmp_path / "out",
@@ -277,4 +275,3 @@ def test_progress_only_grows(small: dict[str, bytes], write_folder: Writer, tmp_
     )
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
-    assert time.monotonic() - started < 30
