@@ -163,10 +163,14 @@ class Jobs:
         return delete
 
 
-def scores_uri(part: str, file: str = "") -> str:
-    """The place of a transform job's output in the prepared bucket, as an expression of the workflow."""
+def scores_uri(part: str, file: str | None = None) -> str:
+    """The place of a transform job's output, or of a file in it, as an expression of the workflow.
+
+    The place itself has no "/" at its end: SageMaker puts one between it and the file, and S3 keeps both.
+    """
+    place = part if file is None else f"{part}/{file}"
     return sfn.JsonPath.format(
-        f"s3://{{}}/{SCORES_PREFIX}{{}}/{part}/{file}", sfn.JsonPath.string_at("$.prepared.bucket"), RUN_NAME
+        f"s3://{{}}/{SCORES_PREFIX}{{}}/{place}", sfn.JsonPath.string_at("$.prepared.bucket"), RUN_NAME
     )
 
 

@@ -137,6 +137,14 @@ def test_the_scoring_model_is_deleted_whatever_happens(definition: dict[str, Any
             assert deleting & set(path), path
 
 
+def test_a_good_run_does_not_end_over_its_clean_up(states: States) -> None:
+    deleting = states["DeleteScoringModel"]
+
+    (catcher,) = deleting["Catch"]
+    assert (catcher["ErrorEquals"], catcher["Next"]) == (["States.ALL"], deleting["Next"])
+    assert catcher["ResultPath"] is None
+
+
 def test_a_failed_job_ends_the_execution_with_its_reason(states: States) -> None:
     for name in ("Train", "CreateScoringModel"):
         (catcher,) = states[name]["Catch"]
@@ -232,10 +240,10 @@ def test_transform_jobs(states: States, state: str, part: str) -> None:
     }
     output = parameters["TransformOutput"]
     assert (output["Accept"], output["AssembleWith"]) == ("application/jsonlines", "Line")
-    place = f"States.Format('s3://{{}}/scores/{{}}/{part}/', $.prepared.bucket, $.prepared.name)"
+    place = f"States.Format('s3://{{}}/scores/{{}}/{part}', $.prepared.bucket, $.prepared.name)"
     assert output["S3OutputPath.$"] == place
     evaluated = states["Evaluate"]["Parameters"]["scores"][f"{part}.$"]
-    assert evaluated == place.replace(f"{part}/'", f"{part}/{part}.protobuf.out'")
+    assert evaluated == place.replace(f"{part}'", f"{part}/{part}.protobuf.out'")
 
 
 def test_registered_package_can_be_traced_to_its_data(states: States) -> None:
