@@ -159,10 +159,8 @@ def main() -> None:
                 for clients in (1, 8, 64):
                     times, took = latencies(port, json_request(rows), payloads.JSON, clients, options.seconds)
                     half, most = np.percentile(times, [50, 99]) * 1000
-                    requests = len(times) / took
-                    print(
-                        f"{rows:10,}{clients:9}{half:9.2f}{most:9.2f}{requests:12,.0f}{requests * rows:11,.0f}"
-                    )
+                    calls = len(times) / took
+                    print(f"{rows:10,}{clients:9}{half:9.2f}{most:9.2f}{calls:12,.0f}{calls * rows:11,.0f}")
         finally:
             process.terminate()
             process.wait(timeout=30)
