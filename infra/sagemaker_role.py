@@ -19,7 +19,8 @@ def sagemaker_role(
 
     The permissions are those of https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html,
     narrowed to the algorithm's repository and to the log groups and metric namespaces of `workloads`, which
-    SageMaker names alike: "TrainingJobs", "TransformJobs", "Endpoints". Data is for the caller to grant.
+    SageMaker names alike: "TrainingJobs", "TransformJobs", "Endpoints". Data is for the caller to grant,
+    and so is making a log group that no stack owns.
     """
     stack = Stack.of(scope)
     role = iam.Role(
@@ -52,7 +53,6 @@ def sagemaker_role(
     )
     allow(
         role,
-        "logs:CreateLogGroup",
         "logs:CreateLogStream",
         "logs:DescribeLogStreams",
         "logs:PutLogEvents",

@@ -1,6 +1,7 @@
 """Who may do what in training: the jobs, and the workflow that starts them."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
@@ -8,11 +9,13 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra import images
-from infra.arns import model_package_arns, parameter_arn, sagemaker_arn
+from infra.arns import log_group_arns, model_package_arns, parameter_arn, sagemaker_arn
 from infra.environment import Environment
 from infra.permission import allow
 from infra.sagemaker_role import sagemaker_role
 from infra.storage import MODELS_PREFIX, SCORES_PREFIX, StorageStack
+
+_JOBS: Final = ("TrainingJobs", "TransformJobs")
 
 
 def job_role(scope: Construct, construct_id: str, *, storage: StorageStack) -> iam.Role:
@@ -21,9 +24,18 @@ def job_role(scope: Construct, construct_id: str, *, storage: StorageStack) -> i
         scope,
         construct_id,
         description="What training and transform jobs may do",
-        workloads=("TrainingJobs", "TransformJobs"),
+        workloads=_JOBS,
         key=storage.key,
     )
+    # SageMaker makes one log group for all jobs of the account; an endpoint's belongs to its stack.
+    allow(
+        role,
+        "logs:CreateLogGroup",
+        on=[log_group_arns(Stack.of(scope), f"/aws/sagemaker/{kind}") for kind in _JOBS],
+        because="SageMaker names the log group of each kind of job",
+    )
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OutputDataConfig.html
+    allow(role, "kms:Encrypt", on=storage.key.key_arn)
     allow(role, "s3:ListBucket", on=storage.prepared.bucket_arn)
     allow(
         role,

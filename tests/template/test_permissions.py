@@ -1,6 +1,7 @@
 """Who may do what: every statement of every role, in every environment."""
 
 import json
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -26,6 +27,7 @@ WITHOUT_RESOURCE = {
     "logs:ListLogDeliveries": "Step Functions' logging",
     "logs:PutResourcePolicy": "Step Functions' logging",
     "logs:UpdateLogDelivery": "Step Functions' logging",
+    "sagemaker:ListModels": "a list of the account's",
     "xray:GetSamplingRules": "tracing",
     "xray:GetSamplingTargets": "tracing",
     "xray:PutTelemetryRecords": "tracing",
@@ -90,6 +92,40 @@ def test_all_resources_only_where_none_can_be_named(any_assembly: Assembly) -> N
         assert set(actions) <= WITHOUT_RESOURCE.keys(), name
         if "cloudwatch:PutMetricData" in actions:
             assert conditions["StringLike"]["cloudwatch:namespace"], name
+
+
+def test_actions_act_on_what_their_statements_name(any_assembly: Assembly) -> None:
+    """Each ARN is of a kind that one of its statement's actions acts on, and each action finds one.
+
+    References have no kind here: what they refer to is a resource of the app's.
+    """
+    for name, actions, resources, _ in _allowed(any_assembly):
+        literal = [
+            resource
+            for resource in resources
+            # AWS's table has packages alone for what is called on a group, which is granted beside them.
+            if resource.startswith("arn:") and ":model-package-group/" not in resource
+        ]
+        if not literal:
+            continue
+        formats = {action: _formats(action) for action in actions}
+        for resource in literal:
+            assert any(fnmatch(resource, f) for found in formats.values() for f in found), (name, resource)
+        if len(literal) == len(resources):
+            for action, found in formats.items():
+                assert any(fnmatch(resource, f) for resource in literal for f in found), (name, action)
+
+
+def _formats(action: str) -> list[str]:
+    """The ARNs of what an action acts on, as patterns."""
+    service, _, operation = action.partition(":")
+    specification = ACTIONS[service]
+    kinds = specification["Actions"][operation.lower()].get("Resources", [])
+    return [
+        re.sub(r"\$\{\w+\}|\.\*", "*", arn)
+        for kind in _listed(kinds)
+        for arn in specification["Resources"].get(kind, {}).get("ARNFormats", [])
+    ]
 
 
 def test_a_pattern_stays_within_the_environment(any_assembly: Assembly) -> None:
@@ -175,6 +211,27 @@ def test_data_is_open_to_who_needs_it(
         and all(fnmatch(arn, pattern) for arn, pattern in zip(granted, resources, strict=True))
         for granted in found
     ), found
+
+
+def _resources_of(assembly: Assembly, role: str, action: str) -> list[str]:
+    return [
+        resource
+        for name, actions, resources, _ in _allowed(assembly)
+        if role in name and action in actions
+        for resource in resources
+    ]
+
+
+def test_jobs_alone_make_log_groups_and_encrypt(dev: Assembly) -> None:
+    groups = _resources_of(dev, "WorkflowJobRole", "logs:CreateLogGroup")
+    assert [group.partition(":log-group:")[2] for group in groups] == [
+        "/aws/sagemaker/TrainingJobs*",
+        "/aws/sagemaker/TransformJobs*",
+    ]
+    assert len(_resources_of(dev, "WorkflowJobRole", "kms:Encrypt")) == 1
+    assert _resources_of(dev, "EndpointRole", "logs:PutLogEvents")
+    assert _resources_of(dev, "EndpointRole", "logs:CreateLogGroup") == []
+    assert _resources_of(dev, "EndpointRole", "kms:Encrypt") == []
 
 
 class TestAllow:
