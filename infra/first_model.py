@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
-from infra.arns import execution_arns, model_package_arns, parameter_arn
+from infra.arns import execution_arns, model_package_arns, parameter_arn, sagemaker_arn
 from infra.environment import Environment
 from infra.errors import ConfigurationError
 from infra.function import BundledFunction
@@ -21,7 +21,8 @@ class FirstModel(Construct):
     """Uploads the ratings that come with the app, trains on them and waits for the registered model.
 
     On an update it uploads changed ratings and leaves the training to the upload trigger. On deletion it
-    stops what runs and empties the model registry, so that `cdk destroy` leaves nothing behind.
+    stops what runs, removes the models of stopped runs and empties the model registry, so that `cdk destroy`
+    leaves nothing behind.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class FirstModel(Construct):
                 "RatingsKey": uploaded,
                 "ModelPackageGroup": settings.model_package_group,
                 "ParameterName": settings.model_package_parameter,
+                "NamePrefix": settings.prefix,
             },
         )
         # The first training, and on deletion the stopping, need every permission of the workflow.
@@ -123,6 +125,13 @@ def _allow_to_finish(role: iam.Role, settings: Environment, workflow: TrainingWo
         *("sagemaker:DeleteModelPackage", "sagemaker:ListModelPackages"),
         on=model_package_arns(stack, settings.model_package_group),
         because="SageMaker numbers the packages of the registry",
+    )
+    allow(role, "sagemaker:ListModels", on="*", because="ListModels acts on no resource that IAM can name")
+    allow(
+        role,
+        "sagemaker:DeleteModel",
+        on=sagemaker_arn(stack, "model", f"{settings.prefix}-*"),
+        because="Each run names its model after the environment, the data and the execution",
     )
     allow(
         role,

@@ -20,6 +20,7 @@ class Properties(BaseModel):
     ratings_key: str = Field(alias="RatingsKey")
     model_package_group: str = Field(alias="ModelPackageGroup")
     parameter_name: str = Field(alias="ParameterName")
+    name_prefix: str = Field(alias="NamePrefix", description="What the workflow's runs are named after.")
 
 
 class LifecycleEvent(BaseModel):

@@ -1,6 +1,7 @@
 """Makes the first model when the stack is created, and removes what training made when it is deleted."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
+
+_PACKAGES_AT_ONCE = 20
 
 logger = Logger(child=True)
 
@@ -158,19 +161,45 @@ class FirstModel:
             )
 
     def _clean_up(self, properties: Properties) -> bool:
-        """Delete the model packages and the parameter, once no execution is left that could make new ones."""
+        """Delete the models, packages and parameter, once no execution is left that could make new ones.
+
+        Returns whether all is gone. Each call deletes one page of packages: a registry may hold hundreds, and
+        a Lambda function has a time limit.
+        """
         if self._running(properties.state_machine_arn):
             return False
-        pages = self._sagemaker.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=properties.model_package_group
-        )
-        with _passing_over("ValidationException", saying="does not exist"):
-            summaries = [summary for page in pages for summary in page["ModelPackageSummaryList"]]
-            for summary in summaries:
-                self._delete_package(summary["ModelPackageArn"])
+        for name in self._scoring_models(properties.name_prefix):
+            self._delete_model(name)
+        packages = self._some_packages(properties.model_package_group)
+        for arn in packages:
+            self._delete_package(arn)
+        if packages:
+            return False
         with _passing_over("ParameterNotFound"):
             self._ssm.delete_parameter(Name=properties.parameter_name)
         return True
+
+    def _scoring_models(self, prefix: str) -> list[str]:
+        """Return the models that stopped executions left, by the names that the workflow gives them.
+
+        The model that an endpoint serves is named by CloudFormation, and otherwise.
+        """
+        name = re.compile(rf"{re.escape(prefix)}-[0-9a-f]{{8}}-[0-9a-f]{{8}}")
+        pages = self._sagemaker.get_paginator("list_models").paginate(NameContains=f"{prefix}-")
+        names = [model["ModelName"] for page in pages for model in page["Models"]]
+        return [found for found in names if name.fullmatch(found)]
+
+    def _delete_model(self, name: str) -> None:
+        with _passing_over("ValidationException", saying="Could not find model"):
+            self._sagemaker.delete_model(ModelName=name)
+
+    def _some_packages(self, group: str) -> list[str]:
+        with _passing_over("ValidationException", saying="does not exist"):
+            page = self._sagemaker.list_model_packages(
+                ModelPackageGroupName=group, MaxResults=_PACKAGES_AT_ONCE
+            )
+            return [summary["ModelPackageArn"] for summary in page["ModelPackageSummaryList"]]
+        return []
 
     def _delete_package(self, arn: str) -> None:
         with _passing_over("ValidationException", saying="does not exist"):

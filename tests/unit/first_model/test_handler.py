@@ -25,6 +25,7 @@ PROPERTIES = {
     "RatingsKey": "ratings/abc.zip",
     "ModelPackageGroup": "movie-recommender-dev",
     "ParameterName": "/movie-recommender/dev/model-package",
+    "NamePrefix": "movie-recommender-dev",
 }
 COPY = {
     "Bucket": "raw",
@@ -37,6 +38,8 @@ START = {
     "input": '{"ratings": {"bucket": "raw", "key": "ratings/abc.zip"}}',
 }
 RUNNING = {"stateMachineArn": STATE_MACHINE, "statusFilter": "RUNNING"}
+MODELS = {"NameContains": "movie-recommender-dev-"}
+PAGE = {"ModelPackageGroupName": "movie-recommender-dev", "MaxResults": 20}
 PARAMETER = {"Name": "/movie-recommender/dev/model-package"}
 
 
@@ -104,6 +107,12 @@ def packages(*arns: str) -> dict[str, Any]:
         "ModelPackageSummaryList": [
             {"ModelPackageArn": arn, "CreationTime": NOW, "ModelPackageStatus": "Completed"} for arn in arns
         ]
+    }
+
+
+def models(*names: str) -> dict[str, Any]:
+    return {
+        "Models": [{"ModelName": name, "ModelArn": f"arn:{name}" * 3, "CreationTime": NOW} for name in names]
     }
 
 
@@ -280,32 +289,61 @@ class TestDelete:
 
         assert is_complete("Delete") == {"IsComplete": False}
 
-    def test_removes_every_package_and_the_parameter(self, aws: Any) -> None:
-        group = {"ModelPackageGroupName": "movie-recommender-dev"}
-        aws.stepfunctions.add_response("list_executions", running(), RUNNING)
-        aws.sagemaker.add_response(
-            "list_model_packages", packages("arn:p1", "arn:p2") | {"NextToken": "more"}, group
+    def test_removes_packages_a_page_at_a_time_then_the_parameter(self, aws: Any) -> None:
+        for left in (["arn:p1", "arn:p2"], ["arn:p3"], []):
+            aws.stepfunctions.add_response("list_executions", running(), RUNNING)
+            aws.sagemaker.add_response("list_models", models(), MODELS)
+            more = {"NextToken": "more"} if len(left) == 2 else {}
+            aws.sagemaker.add_response("list_model_packages", packages(*left) | more, PAGE)
+            for arn in left:
+                aws.sagemaker.add_response("delete_model_package", {}, {"ModelPackageName": arn})
+        aws.ssm.add_response("delete_parameter", {}, PARAMETER)
+
+        answers = [is_complete("Delete") for _ in range(3)]
+        assert answers == [{"IsComplete": False}, {"IsComplete": False}, {"IsComplete": True}]
+
+    def test_removes_the_models_of_stopped_runs_and_no_others(self, aws: Any) -> None:
+        left, also_left = "movie-recommender-dev-0a1b2c3d-4e5f6071", "movie-recommender-dev-00000000-ffffffff"
+        others = (
+            "movie-recommender-dev-serving-EndpointModel-1a2b3c4d",
+            "movie-recommender-dev-0a1b2c3d-4e5f6071-copy",
+            "old-movie-recommender-dev-0a1b2c3d-4e5f6071",
+            "movie-recommender-dev-0A1B2C3D-4e5f6071",
         )
-        aws.sagemaker.add_response("list_model_packages", packages("arn:p3"), group | {"NextToken": "more"})
-        for arn in ("arn:p1", "arn:p2", "arn:p3"):
-            aws.sagemaker.add_response("delete_model_package", {}, {"ModelPackageName": arn})
+        aws.stepfunctions.add_response("list_executions", running(), RUNNING)
+        aws.sagemaker.add_response("list_models", models(others[0], left) | {"NextToken": "more"}, MODELS)
+        aws.sagemaker.add_response(
+            "list_models", models(*others[1:], also_left), MODELS | {"NextToken": "more"}
+        )
+        for name in (left, also_left):
+            aws.sagemaker.add_response("delete_model", {}, {"ModelName": name})
+        aws.sagemaker.add_response("list_model_packages", packages(), PAGE)
         aws.ssm.add_response("delete_parameter", {}, PARAMETER)
 
         assert is_complete("Delete") == {"IsComplete": True}
 
     def test_what_is_gone_already_is_no_error(self, aws: Any) -> None:
         aws.stepfunctions.add_client_error("list_executions", "StateMachineDoesNotExist")
+        aws.sagemaker.add_response("list_models", models("movie-recommender-dev-0a1b2c3d-4e5f6071"))
+        aws.sagemaker.add_client_error(
+            "delete_model", "ValidationException", 'Could not find model "arn:aws:sagemaker:…".'
+        )
         aws.sagemaker.add_response("list_model_packages", packages("arn:p1", "arn:p2"))
         aws.sagemaker.add_client_error(
             "delete_model_package", "ValidationException", "ModelPackage arn:p1 does not exist."
         )
         aws.sagemaker.add_response("delete_model_package", {}, {"ModelPackageName": "arn:p2"})
-        aws.ssm.add_client_error("delete_parameter", "ParameterNotFound")
+        assert is_complete("Delete") == {"IsComplete": False}
 
+        aws.stepfunctions.add_client_error("list_executions", "StateMachineDoesNotExist")
+        aws.sagemaker.add_response("list_models", models())
+        aws.sagemaker.add_response("list_model_packages", packages())
+        aws.ssm.add_client_error("delete_parameter", "ParameterNotFound")
         assert is_complete("Delete") == {"IsComplete": True}
 
     def test_a_missing_group_is_no_error(self, aws: Any) -> None:
         aws.stepfunctions.add_response("list_executions", running())
+        aws.sagemaker.add_response("list_models", models())
         aws.sagemaker.add_client_error(
             "list_model_packages", "ValidationException", "ModelPackageGroup x does not exist."
         )
@@ -313,10 +351,14 @@ class TestDelete:
 
         assert is_complete("Delete") == {"IsComplete": True}
 
-    def test_any_other_refusal_fails(self, aws: Any) -> None:
+    @pytest.mark.parametrize("refused", ["delete_model", "delete_model_package"])
+    def test_any_other_refusal_fails(self, aws: Any, refused: str) -> None:
         aws.stepfunctions.add_response("list_executions", running())
-        aws.sagemaker.add_response("list_model_packages", packages("arn:p1"))
-        aws.sagemaker.add_client_error("delete_model_package", "AccessDeniedException", "no")
+        aws.sagemaker.add_response("list_models", models("movie-recommender-dev-0a1b2c3d-4e5f6071"))
+        if refused == "delete_model_package":
+            aws.sagemaker.add_response("delete_model", {})
+            aws.sagemaker.add_response("list_model_packages", packages("arn:p1"))
+        aws.sagemaker.add_client_error(refused, "AccessDeniedException", "no")
 
         with pytest.raises(ClientError, match="AccessDeniedException"):
             is_complete("Delete")
