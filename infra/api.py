@@ -124,9 +124,10 @@ class RecommendationApi(Construct):
                 access_log_destination=apigateway.LogGroupLogDestination(access_logs),
                 access_log_format=apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG)),
             ),
-            # API Gateway writes logs with one role of the account's, for all its APIs.
+            # API Gateway writes logs with one role per account and region, for all its APIs. Deleting it with
+            # this API would silence those of every other environment and application.
             cloud_watch_role=True,
-            cloud_watch_role_removal_policy=RemovalPolicy.DESTROY,
+            cloud_watch_role_removal_policy=RemovalPolicy.RETAIN,
         )
         # The construct's own output of the URL; the stack has one with a name that people can type.
         rest_api.node.try_remove_child("Endpoint")

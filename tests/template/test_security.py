@@ -3,6 +3,12 @@
 import json
 from typing import Any
 
+from aws_cdk import App, Stack
+from aws_cdk.assertions import Template
+
+from infra.environment import LogSettings
+from infra.explanation import Choices
+from infra.log_group import log_group
 from tests.template.assembly import Assembly
 
 
@@ -93,10 +99,24 @@ def test_log_groups_end(any_assembly: Assembly) -> None:
         assert group["DeletionPolicy"] == "Delete", name
 
 
-def test_no_function_may_create_a_log_group(any_assembly: Assembly) -> None:
+def test_log_groups_take_every_retention_that_the_settings_take() -> None:
+    (choices,) = [
+        found for found in LogSettings.model_fields["retention_days"].metadata if isinstance(found, Choices)
+    ]
+    stack = Stack(App(), "Stack")
+    for days in choices.values:
+        assert isinstance(days, int)
+        log_group(stack, f"Kept{days}", name=f"kept-{days}", retention_days=days)
+
+    groups = Template.from_stack(stack).find_resources("AWS::Logs::LogGroup").values()
+    kept = {group["Properties"]["LogGroupName"]: group["Properties"]["RetentionInDays"] for group in groups}
+    assert kept == {f"kept-{days}": days for days in choices.values}
+
+
+def test_only_jobs_may_create_a_log_group(any_assembly: Assembly) -> None:
     """Or one without a retention would come back after the stack is gone."""
     for name, resource in any_assembly.resources("AWS::IAM::"):
-        if "EndpointRole" in name or "WorkflowJobRole" in name:
+        if "WorkflowJobRole" in name:
             continue
         assert "logs:CreateLogGroup" not in json.dumps(resource), name
 
@@ -111,13 +131,28 @@ def _kept(assembly: Assembly) -> dict[str, str]:
     }
 
 
-def test_destroying_dev_keeps_nothing(dev: Assembly) -> None:
-    assert _kept(dev) == {}
+def _logging_of_the_account(assembly: Assembly) -> dict[str, str]:
+    """API Gateway's setting for the whole account and region, and its role: other APIs write logs with it."""
+    kept = {name: kind for name, kind in _kept(assembly).items() if name.startswith("serving/")}
+    assert sorted(kept.values()) == ["AWS::ApiGateway::Account", "AWS::IAM::Role"]
+    role_name, role = next(item for item in assembly.resources("AWS::IAM::Role") if item[0] in kept)
+    account = assembly.the("AWS::ApiGateway::Account")
+    assert account["Properties"]["CloudWatchRoleArn"] == {
+        "Fn::GetAtt": [role_name.removeprefix("serving/"), "Arn"]
+    }
+    # A replaced one would stop the logs of whoever still uses it.
+    assert (account["UpdateReplacePolicy"], role["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    return kept
+
+
+def test_destroying_dev_keeps_the_logging_of_the_account_alone(dev: Assembly) -> None:
+    assert _kept(dev) == _logging_of_the_account(dev)
     assert len(list(dev.resources("Custom::S3AutoDeleteObjects"))) == 4
 
 
 def test_destroying_prod_keeps_its_data(prod: Assembly) -> None:
-    kept = _kept(prod)
+    account = _logging_of_the_account(prod)
+    kept = {name: kind for name, kind in _kept(prod).items() if name not in account}
 
     assert {name.partition("/")[0] for name in kept} == {"storage"}
     assert set(kept.values()) == {"AWS::KMS::Key", "AWS::S3::Bucket", "AWS::SageMaker::ModelPackageGroup"}
