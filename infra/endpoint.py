@@ -82,8 +82,12 @@ class ModelEndpoint(Construct):
             "Endpoint",
             endpoint_name=self.name,
             endpoint_config_name=configuration.attr_endpoint_config_name,
-            # An update keeps the instance count that autoscaling or a person has set since.
+            # An update keeps what a person has set since, except for the number of instances, which is the
+            # settings' to say: nothing scales by itself.
             retain_all_variant_properties=True,
+            exclude_retained_variant_properties=[
+                sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type="DesiredInstanceCount")
+            ],
         )
         endpoint.node.add_dependency(
             log_group(

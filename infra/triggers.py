@@ -39,7 +39,8 @@ class Triggers(Construct):
                 detail_type=["Object Created"],
                 detail={
                     "bucket": {"name": [storage.raw.bucket_name]},
-                    "object": {"key": [{"prefix": RATINGS_PREFIX}]},
+                    # An empty object stands for a folder.
+                    "object": {"key": [{"prefix": RATINGS_PREFIX}], "size": [{"numeric": [">", 0]}]},
                 },
             ),
             targets=[

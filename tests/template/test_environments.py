@@ -65,9 +65,18 @@ class TestEndpoint:
         endpoint = dev.the("AWS::SageMaker::Endpoint")["Properties"]
 
         assert endpoint["EndpointName"] == "movie-recommender-dev"
-        assert endpoint["RetainAllVariantProperties"] is True
         assert "ModelName" not in dev.the("AWS::SageMaker::Model")["Properties"]
         assert "EndpointConfigName" not in dev.the("AWS::SageMaker::EndpointConfig")["Properties"]
+
+    def test_has_as_many_instances_as_the_settings_say_after_an_update_too(self, dev: Assembly) -> None:
+        endpoint = dev.the("AWS::SageMaker::Endpoint")["Properties"]
+        (variant,) = dev.the("AWS::SageMaker::EndpointConfig")["Properties"]["ProductionVariants"]
+
+        assert variant["InitialInstanceCount"] == dev.settings.serving.instance_count
+        assert endpoint["RetainAllVariantProperties"] is True
+        assert endpoint["ExcludeRetainedVariantProperties"] == [
+            {"VariantPropertyType": "DesiredInstanceCount"}
+        ]
 
     def test_serves_what_the_parameter_names(self, dev: Assembly) -> None:
         container = dev.the("AWS::SageMaker::Model")["Properties"]["PrimaryContainer"]
@@ -200,7 +209,10 @@ class TestTriggers:
         pattern = rule["Properties"]["EventPattern"]
         assert pattern["source"] == ["aws.s3"]
         assert pattern["detail-type"] == ["Object Created"]
-        assert pattern["detail"]["object"] == {"key": [{"prefix": "ratings/"}]}
+        assert pattern["detail"]["object"] == {
+            "key": [{"prefix": "ratings/"}],
+            "size": [{"numeric": [">", 0]}],
+        }
         (target,) = rule["Properties"]["Targets"]
         template = re.sub("(<.*?>)", r'"\1"', target["InputTransformer"]["InputTemplate"])
         assert json.loads(template) == {
