@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,14 +30,16 @@ def _offline() -> list[str]:
     command = ["unshare", "--map-root-user", "--net"]
     if shutil.which("unshare") and subprocess.run([*command, "true"], check=False).returncode == 0:
         return command
-    pytest.skip("no network namespaces here (`unshare --map-root-user --net`)")
+    warnings.warn("no network namespaces here: the syntheses are compared with the network on", stacklevel=2)
+    return []
 
 
 def test_two_syntheses_are_byte_identical_offline(project: Path, tmp_path: Path) -> None:
+    offline = _offline()
     for number, home in (("1", "/nonexistent"), ("2", str(tmp_path))):
         # What must not matter differs: hash seed, time zone, home, folder of the output.
         subprocess.run(
-            [*_offline(), sys.executable, "tests/template/synthesize.py", project, tmp_path / number],
+            [*offline, sys.executable, "tests/template/synthesize.py", project, tmp_path / number],
             cwd=ROOT,
             env=_environment(PYTHONPATH=str(ROOT), PYTHONHASHSEED=number, TZ=f"UTC+{number}", HOME=home),
             check=True,
