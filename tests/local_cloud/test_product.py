@@ -359,7 +359,11 @@ def test_destroy_leaves_nothing_behind(demo: Demo) -> None:
     buckets = [bucket["Name"] for bucket in session.client("s3").list_buckets()["Buckets"]]
     assert [bucket for bucket in buckets if not bucket.startswith("cdk-")] == []
     roles = [role["RoleName"] for role in session.client("iam").list_roles()["Roles"]]
-    assert [role for role in roles if not role.startswith("cdk-")] == []
+    left = [role for role in roles if not role.startswith("cdk-")]
+    # API Gateway has one role for the logs of all APIs of an account and region, so it is retained, and said to be.
+    assert len(left) == 1, left
+    assert left[0].startswith("movie-recommender-dev-serving-ApiRestApiCloudWatchR")
+    assert re.search(r"DELETE_SKIPPED +\| AWS::IAM::Role +\| Api/RestApi/CloudWatchRole", destroyed.stdout)
     groups = [group["logGroupName"] for group in session.client("logs").describe_log_groups()["logGroups"]]
     # SageMaker's own log groups are shared by all jobs of an account, so they are not the stacks' to delete.
     assert [group for group in groups if not group.startswith("/aws/sagemaker/")] == []
