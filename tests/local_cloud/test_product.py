@@ -360,7 +360,7 @@ def test_destroy_leaves_nothing_behind(demo: Demo) -> None:
     assert [bucket for bucket in buckets if not bucket.startswith("cdk-")] == []
     roles = [role["RoleName"] for role in session.client("iam").list_roles()["Roles"]]
     left = [role for role in roles if not role.startswith("cdk-")]
-    # API Gateway has one role for the logs of all APIs of an account and region, so it is retained, and said to be.
+    # API Gateway has one role for the logs of all APIs of an account and region: retained, and said to be.
     assert len(left) == 1, left
     assert left[0].startswith("movie-recommender-dev-serving-ApiRestApiCloudWatchR")
     assert re.search(r"DELETE_SKIPPED +\| AWS::IAM::Role +\| Api/RestApi/CloudWatchRole", destroyed.stdout)
