@@ -61,9 +61,10 @@ review: $(VENV)/.runtime node_modules/.package-lock.json ## Review what the last
 	@recommender review --format html --format md
 
 # -- checking ---------------------------------------------------------------------------------------------------
-check: lint types unit ## The inner loop: under one minute
+check: lint types ## The inner loop: under one minute
+	pytest tests/unit -n 2 -q -m "not slow"
 
-test: check template end-to-end fidelity ## Everything that CI runs
+test: lint types unit template end-to-end fidelity ## Everything that CI runs
 
 lint: $(VENV)/.development
 	ruff check

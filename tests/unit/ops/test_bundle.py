@@ -13,6 +13,8 @@ from ops import bundle
 from ops.errors import OperationError
 from ops.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 RUNTIME = {"boto3", "botocore"}
 """What Lambda's own Python runtime brings."""
 

@@ -10,7 +10,10 @@ import pytest
 
 from ops.paths import ROOT
 
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine"),
+]
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from ops.review.presentation.svg import to_svg
 from tests.unit.ops.review.samples import a_large_review, a_quiet_review, a_review, a_review_with, a_stack
 from tests.unit.ops.review.texts import hostile, like
 
+pytestmark = pytest.mark.slow
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -20,6 +20,8 @@ from tests.unit.ops.review.templates import (
     within,
 )
 
+pytestmark = pytest.mark.slow
+
 BLOCKED = dict.fromkeys(
     ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
 )

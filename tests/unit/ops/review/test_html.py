@@ -20,6 +20,8 @@ from ops.review.presentation.wording import value
 from tests.unit.ops.review.samples import a_first_review, a_quiet_review, a_review, a_review_with
 from tests.unit.ops.review.texts import hostile, like
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 VOID = {"meta", "link", "br", "wbr"}
 BY_LENGTH = {"wbr", "ins", "del"}

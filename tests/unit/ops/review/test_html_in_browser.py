@@ -17,9 +17,12 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs Chromium (`apt-get install chromium`), or its path in CHROMIUM"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="needs Chromium (`apt-get install chromium`), or its path in CHROMIUM"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ from tests.unit.ops.review.samples import (
 )
 from tests.unit.ops.review.texts import hostile, like
 
+pytestmark = pytest.mark.slow
+
 GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
 

@@ -12,6 +12,8 @@ from ops.review import network
 from ops.review.checkout import checkout
 from ops.review.synthesis import Synthesis, chosen_environments, synthesized
 
+pytestmark = pytest.mark.slow
+
 APP = """
 import json, os, pathlib, socket, sys
 out = pathlib.Path(os.environ["CDK_OUTDIR"])

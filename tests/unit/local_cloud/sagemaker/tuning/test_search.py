@@ -9,6 +9,8 @@ from local_cloud.sagemaker.tuning import gaussian_process
 from local_cloud.sagemaker.tuning.search import BayesianSearch, GridSearch, RandomSearch, Search, Trial
 from local_cloud.sagemaker.tuning.space import Categorical, Numeric, Values
 
+pytestmark = pytest.mark.slow
+
 SPACE = [
     Numeric("factors_lr", 1e-5, 1.0, "Logarithmic", integer=False),
     Numeric("epochs", 1, 50, "Linear", integer=True),
