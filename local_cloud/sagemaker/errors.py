@@ -32,6 +32,14 @@ def in_use(message: str) -> SageMakerError:
     return SageMakerError("ResourceInUse", message)
 
 
+def job_name_taken(arn: str) -> SageMakerError:
+    """Return the error for a training or transform job whose name another job, of this ARN, has already."""
+    return in_use(
+        "Job name must be unique within an AWS account and region, and a job with this name already "
+        f"exists ({arn})"
+    )
+
+
 def not_found(message: str) -> SageMakerError:
     """Return the error for a job that does not exist."""
     return SageMakerError("ResourceNotFound", message)

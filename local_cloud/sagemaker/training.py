@@ -14,7 +14,7 @@ from local_cloud.sagemaker.algorithm_metrics import METRIC_DEFINITIONS, metrics_
 from local_cloud.sagemaker.containers import Container
 from local_cloud.sagemaker.context import Context
 from local_cloud.sagemaker.delivery import Datum, LogStream
-from local_cloud.sagemaker.errors import SageMakerError, in_use, validation
+from local_cloud.sagemaker.errors import SageMakerError, job_name_taken, validation
 from local_cloud.sagemaker.scope import Scope
 from local_cloud.sagemaker.service_model import now
 from local_cloud.sagemaker.table import Listing, Record, Table
@@ -310,10 +310,7 @@ class TrainingJobs:
         """CreateTrainingJob."""
         name = parameters["TrainingJobName"]
         arn = scope.arn("training-job", name)
-        taken = in_use(
-            "Job name must be unique within an AWS account and region, and a job with this name already "
-            f"exists ({arn})"
-        )
+        taken = job_name_taken(arn)
         if self._jobs.get(scope, name) is not None:
             raise taken
         self.require_runnable(scope, parameters)

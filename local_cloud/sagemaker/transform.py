@@ -12,7 +12,7 @@ from typing import Any
 from local_cloud.sagemaker import s3_data
 from local_cloud.sagemaker.context import Context
 from local_cloud.sagemaker.delivery import LogStream
-from local_cloud.sagemaker.errors import SageMakerError, in_use, validation
+from local_cloud.sagemaker.errors import SageMakerError, job_name_taken, validation
 from local_cloud.sagemaker.models import Models, ServedModel
 from local_cloud.sagemaker.s3_data import S3Object
 from local_cloud.sagemaker.scope import Scope
@@ -246,10 +246,7 @@ class TransformJobs:
         """CreateTransformJob."""
         name = parameters["TransformJobName"]
         arn = scope.arn("transform-job", name)
-        taken = in_use(
-            "Job name must be unique within an AWS account and region, and a job with this name already "
-            f"exists ({arn})"
-        )
+        taken = job_name_taken(arn)
         if self._jobs.get(scope, name) is not None:
             raise taken
         _require_supported(parameters)
