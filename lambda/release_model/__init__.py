@@ -1,0 +1,1 @@
+"""Points the environment at a model package."""

@@ -1,0 +1,1 @@
+"""Checks a model package before it is deployed, and the endpoint after."""
