@@ -20,6 +20,7 @@ import numpy.typing as npt
 from numba.core import event
 
 from local_cloud.factorization_machines.prefetch import prefetch
+from local_cloud.factorization_machines.threads import COUNTERS, meet, take
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -35,11 +36,9 @@ HALF = np.float32(0.5)
 # How many entries, or features, ahead parameters are fetched; measured, and not critical.
 ENTRIES_AHEAD = 16
 FEATURES_AHEAD = 8
-# What a feature of a batch costs in units of one of its entries, for sharing out features among threads.
-FEATURE_COST = 4
-
-# Numba's own threads sleep between two loops; OpenMP's spin, which on a busy machine is many times slower.
-numba.config.THREADING_LAYER = "workqueue"
+# How many rows, or features, of a batch a thread takes at once.
+ROWS_TAKEN = 32
+FEATURES_TAKEN = 32
 
 
 class Rows(NamedTuple):
@@ -95,16 +94,50 @@ class Settings(NamedTuple):
     """Keeps the division by the second moment's root finite."""
 
 
+class Work(NamedTuple):
+    """What the threads of `train` share while they run; see `working_memory`."""
+
+    projections: Float32
+    """float32[batch size, k]: each row's Σ_i v_i x_i."""
+    slopes: Float32
+    """float32[batch size]: the loss's slope in each row's score."""
+    features: Int32
+    """int32[entries]: the features of the batch, in order of appearance."""
+    ends: Int32
+    """int32[entries]: where each feature's entries end in the next two."""
+    entry_rows: Int32
+    """int32[entries]: an entry's row in the batch."""
+    entry_values: Float32
+    """float32[entries]: its value."""
+    slots: Int32
+    """int32[D]: a feature's place in `features`; -1 between batches."""
+    counts: Int64
+    """int64[1]: how many features the batch has."""
+    counters: Int64
+    """What the threads share the work out with (`threads.COUNTERS`)."""
+
+
+def working_memory(features: int, num_factors: int, batch_size: int, most_entries: int) -> Work:
+    """Make room for batches of at most `most_entries` entries."""
+    return Work(
+        np.empty((batch_size, num_factors), np.float32),
+        np.empty(batch_size, np.float32),
+        np.empty(most_entries, np.int32),
+        np.empty(most_entries, np.int32),
+        np.empty(most_entries, np.int32),
+        np.empty(most_entries, np.float32),
+        np.full(features, -1, np.int32),
+        np.zeros(1, np.int64),
+        np.zeros(COUNTERS, np.int64),
+    )
+
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def jit(function: Function) -> Function:
     """Compile a function so that it runs without Python's lock and is kept in Numba's cache."""
     return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
-
-
-def _parallel_jit(function: Function) -> Function:
-    return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)(function))
 
 
 @jit
@@ -318,20 +351,6 @@ def _update(  # noqa: PLR0917 - compiled functions take no keywords
 
 
 @jit
-def _share_out(count: int, ends: Int32, shares: Int64) -> None:
-    """Cut a batch's features into equal work: share i is from `shares[i]` up to, not including, the next."""
-    parts = shares.shape[0] - 1
-    shares[:] = count
-    shares[0] = 0
-    total = FEATURE_COST * count + (ends[count - 1] if count else 0)
-    part = 1
-    for slot in range(count):
-        while part < parts and (FEATURE_COST * slot + ends[slot]) * parts >= total * part:
-            shares[part] = slot
-            part += 1
-
-
-@_parallel_jit
 def train(  # noqa: PLR0917 - compiled functions take no keywords
     rows: Rows,
     labels: Float32,
@@ -341,72 +360,69 @@ def train(  # noqa: PLR0917 - compiled functions take no keywords
     moments: Moments,
     settings: Settings,
     steps: int,
-    slots: Int32,
-    most_entries: int,
+    work: Work,
     scores: Float32,
+    thread: int,
     threads: int,
 ) -> None:
-    """Train on the batches (first, last, size), `last` not included, of rows with `labels` float32[n].
+    """Do a thread's part of training on the batches (first, last, size), `last` not included, of the rows.
 
-    `steps` is the number of batches taken before, in all epochs; `slots` int32[D] is all -1 on entry and on
-    return; `most_entries` is the number of entries of the fullest of the batches. Each row's score before its
-    batch's update goes to `scores`, float32[(last - first) * size]. At most one call at a time.
+    To be called by each of `threads` threads at once, with the same arguments but for its number `thread`.
+    `labels` is float32[n]; `steps` is the number of batches taken before, in all epochs. Each row's score
+    before its batch's update goes to `scores`, float32[(last - first) * size].
     """
     first_batch, last_batch, size = batches
-    num_factors = weights.factors.shape[1]
-    projections = np.empty((size, num_factors), np.float32)
-    slopes = np.empty(size, np.float32)
-    shares = np.empty(threads + 1, np.int64)
-    groups = (
-        np.empty(most_entries, np.int32),
-        np.empty(most_entries, np.int32),
-        np.empty(most_entries, np.int32),
-        np.empty(most_entries, np.float32),
-    )
+    groups = (work.features, work.ends, work.entry_rows, work.entry_values)
     for batch in range(first_batch, last_batch):
         first = batch * size
-        last = min(first + size, labels.shape[0])
-        count = last - first
+        count = min(size, labels.shape[0] - first)
         out = scores[(batch - first_batch) * size : (batch - first_batch + 1) * size]
-        for thread in numba.prange(threads):
-            bounds = (thread * count // threads, (thread + 1) * count // threads)
-            _forward(rows, labels, first, bounds, logistic, weights, projections, slopes, out)
-        bias_gradient = 0.0
-        for index in range(count):
-            bias_gradient += slopes[index]
-        # A short last batch is filled up with rows that have no entries and the label 0.
-        for index in range(count, size):
-            out[index] = _link(weights.bias[0], logistic)
-            bias_gradient += out[index]
+        if thread == 0:
+            # The others begin with the scores meanwhile.
+            work.counts[0] = _group(rows, first, first + count, work.slots, groups)
+        begin = take(work.counters, 0, ROWS_TAKEN)
+        while begin < count:
+            bounds = (begin, min(begin + ROWS_TAKEN, count))
+            _forward(rows, labels, first, bounds, logistic, weights, work.projections, work.slopes, out)
+            begin = take(work.counters, 0, ROWS_TAKEN)
+        meet(work.counters, threads)
 
         step = steps + batch - first_batch + 1
         correction = math.sqrt(1.0 - 0.999**step) / (1.0 - 0.9**step)
-        bias_rates = (np.float32(settings.learning_rates[0] * correction), settings.decays[0])
         linear_rates = (np.float32(settings.learning_rates[1] * correction), settings.decays[1])
         factor_rates = (np.float32(settings.learning_rates[2] * correction), settings.decays[2])
-
-        weights.bias[0], moments.bias[0], moments.bias[1] = _adam(
-            weights.bias[0],
-            np.float32(bias_gradient),
-            (moments.bias[0], moments.bias[1]),
-            bias_rates,
-            settings,
-        )
-        features = _group(rows, first, last, slots, groups)
-        _share_out(features, groups[1], shares)
-        for thread in numba.prange(threads):
+        if thread == 0:
+            bias_gradient = 0.0
+            for index in range(count):
+                bias_gradient += work.slopes[index]
+            # A short last batch is filled up with rows that have no entries and the label 0.
+            for index in range(count, size):
+                out[index] = _link(weights.bias[0], logistic)
+                bias_gradient += out[index]
+            weights.bias[0], moments.bias[0], moments.bias[1] = _adam(
+                weights.bias[0],
+                np.float32(bias_gradient),
+                (moments.bias[0], moments.bias[1]),
+                (np.float32(settings.learning_rates[0] * correction), settings.decays[0]),
+                settings,
+            )
+        features = work.counts[0]
+        begin = take(work.counters, 1, FEATURES_TAKEN)
+        while begin < features:
             _update(
-                (shares[thread], shares[thread + 1]),
+                (begin, min(begin + FEATURES_TAKEN, features)),
                 features,
                 groups,
-                slots,
-                projections,
-                slopes,
+                work.slots,
+                work.projections,
+                work.slopes,
                 weights,
                 moments,
                 (linear_rates, factor_rates),
                 settings,
             )
+            begin = take(work.counters, 1, FEATURES_TAKEN)
+        meet(work.counters, threads)
 
 
 @jit
@@ -422,6 +438,10 @@ _ROWS = numba.types.NamedTuple((numba.int64[::1], numba.int32[::1], _VECTOR), Ro
 _WEIGHTS = numba.types.NamedTuple((_VECTOR, _VECTOR, _MATRIX, _VECTOR), Weights)
 _MOMENTS = numba.types.NamedTuple((_VECTOR, _MATRIX, _CUBE), Moments)
 _SETTINGS = numba.types.NamedTuple((numba.float64[::1], _VECTOR, _NUMBER, _NUMBER, _NUMBER), Settings)
+_INTEGERS = numba.int32[::1]
+_WORK = numba.types.NamedTuple(
+    (_MATRIX, _VECTOR, *[_INTEGERS] * 3, _VECTOR, _INTEGERS, numba.int64[::1], numba.int64[::1]), Work
+)
 _BATCHES = numba.types.UniTuple(_COUNT, 3)
 _SIGNATURES: dict[Callable[..., object], tuple[Any, ...]] = {
     logf: (_VECTOR, _VECTOR),
@@ -429,7 +449,7 @@ _SIGNATURES: dict[Callable[..., object], tuple[Any, ...]] = {
     predict: (_ROWS, _WEIGHTS, _FLAG, _COUNT, _VECTOR),
     train: (
         *(_ROWS, _VECTOR, _BATCHES, _FLAG, _WEIGHTS, _MOMENTS, _SETTINGS),
-        *(_COUNT, numba.int32[::1], _COUNT, _VECTOR, _COUNT),
+        *(_COUNT, _WORK, _VECTOR, _COUNT, _COUNT),
     ),
 }
 TRAINING = (logf, square_norms, train, predict)

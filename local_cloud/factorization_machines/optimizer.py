@@ -16,8 +16,6 @@ from local_cloud.factorization_machines.model import Model
 Float32 = npt.NDArray[np.float32]
 
 _NO_CLIPPING = -1.0
-# Numba's work queue takes one parallel loop at a time, and ends the process at a second.
-_ONE_AT_A_TIME = threading.Lock()
 
 
 class Optimizer:
@@ -50,7 +48,6 @@ class Optimizer:
             np.float32(_NO_CLIPPING if clip is None else clip),
             np.float32(hyperparameters.eps),
         )
-        self._slots = np.full(features, -1, np.int32)
         self._steps = 0
 
     def run(self, data: Dataset, first: int, last: int) -> Float32:
@@ -61,7 +58,11 @@ class Optimizer:
         """
         bounds = np.minimum(np.arange(first, last + 1) * self._size, len(data))
         scores = np.empty((last - first) * self._size, np.float32)
-        with _ONE_AT_A_TIME:
+        features, factors = self._weights.factors.shape
+        most_entries = int(np.diff(data.rows.indptr[bounds]).max())
+        work = kernel.working_memory(features, factors, self._size, most_entries)
+
+        def train(thread: int) -> None:
             kernel.train(
                 data.rows,
                 data.labels,
@@ -71,10 +72,17 @@ class Optimizer:
                 self._moments,
                 self._settings,
                 self._steps,
-                self._slots,
-                int(np.diff(data.rows.indptr[bounds]).max()),
+                work,
                 scores,
+                thread,
                 self._threads,
             )
+
+        others = [threading.Thread(target=train, args=(thread,)) for thread in range(1, self._threads)]
+        for other in others:
+            other.start()
+        train(0)
+        for other in others:
+            other.join()
         self._steps += last - first
         return scores
