@@ -4,6 +4,7 @@ Everything that differs between environments is here and nowhere else. The model
 field's description says what it accepts, for the reader and for the message about a value that it does not.
 """
 
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -37,6 +38,9 @@ def _schedule(value: str) -> str:
 Days = Annotated[int, Field(ge=1, le=3650, description="a whole number of days, 1 to 3650")]
 Share = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]
 PositiveCount = Annotated[int, Field(ge=1, description="a whole number, 1 or more")]
+WaitSeconds = Annotated[
+    int, Field(ge=0, le=3600, description="a whole number of seconds, 0 to 3600 (an hour)")
+]
 Flag = Annotated[bool, Field(description="true or false")]
 Table = Field(description="a table")
 
@@ -123,11 +127,62 @@ class TrainingSettings(Section):
     gate: GateSettings = Table
 
 
+class DeploymentSettings(Section):
+    """How a running endpoint changes to new instances, and what that costs: until it has, both are billed.
+
+    With `canary_percent` the new instances first get that share of the requests, for
+    `canary_wait_seconds`; without it they get all requests at once.
+    """
+
+    canary_percent: (
+        Annotated[int, Field(ge=1, le=50, description="a whole number of percent, 1 to 50")] | None
+    ) = None
+    canary_wait_seconds: WaitSeconds | None = None
+    termination_wait_seconds: WaitSeconds
+
+    @model_validator(mode="after")
+    def _wait_belongs_to_the_canary(self) -> Self:
+        if self.canary_percent is not None and self.canary_wait_seconds is None:
+            raise ValueError("canary_wait_seconds is missing: canary_percent needs it")
+        if self.canary_percent is None and self.canary_wait_seconds is not None:
+            raise ValueError("canary_wait_seconds is for a canary: set canary_percent too, or remove it")
+        return self
+
+
+class AlarmSettings(Section):
+    """What of the endpoint's own figures is too much; then a deployment under way is rolled back."""
+
+    max_server_errors: Annotated[int, Field(ge=0, description="a whole number, 0 or more")]
+    max_latency_ms: Annotated[
+        int, Field(ge=1, le=60_000, description="a whole number of milliseconds, 1 to 60000")
+    ]
+    evaluation_minutes: Annotated[int, Field(ge=1, le=60, description="a whole number of minutes, 1 to 60")]
+
+
 class ServingSettings(Section):
     """The endpoint."""
 
     instance_type: Annotated[str, Choices(instance_types.HOSTING, "a hosting instance type")]
     instance_count: PositiveCount
+    deployment: DeploymentSettings = Table
+    alarms: AlarmSettings = Table
+
+    @model_validator(mode="after")
+    def _canary_is_an_instance(self) -> Self:
+        percent = self.deployment.canary_percent
+        if percent is None:
+            return self
+        if self.instance_count == 1:
+            raise ValueError(
+                f"deployment.canary_percent = {percent}: a canary needs instance_count = 2 or more; "
+                "it is 1, which is replaced all at once"
+            )
+        if self.instance_count * percent < 100:
+            raise ValueError(
+                f"deployment.canary_percent = {percent}: must be at least one of {self.instance_count} "
+                f"instances, which is {math.ceil(100 / self.instance_count)} percent"
+            )
+        return self
 
 
 class ApiSettings(Section):

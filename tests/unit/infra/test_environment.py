@@ -91,7 +91,7 @@ class TestShippedEnvironments:
             "colour = 1\n[logs]",
             "api.colour = 1: unknown key; known keys: authorization, burst, quota_per_day, rate_per_second",
         ),
-        ("[serving]", "[servin]", 'servin = a table: unknown key; did you mean "serving"?'),
+        ("[logs]", "[log]", 'log = a table: unknown key; did you mean "logs"?'),
         (
             "linear_lr = 0.0018",
             "linear_rate = 0.0006",
@@ -154,6 +154,22 @@ class TestShippedEnvironments:
             "serving.instance_count = 0: must be a whole number, 1 or more",
         ),
         (
+            "max_server_errors = 5",
+            "max_server_errors = -1",
+            "serving.alarms.max_server_errors = -1: must be a whole number, 0 or more",
+        ),
+        (
+            "max_latency_ms = 2000",
+            "max_latency_ms = 0.5",
+            "serving.alarms.max_latency_ms = 0.5: must be a whole number of milliseconds, 1 to 60000",
+        ),
+        (
+            "termination_wait_seconds = 0",
+            "termination_wait_seconds = 3601",
+            "serving.deployment.termination_wait_seconds = 3601: must be a whole number of seconds, "
+            "0 to 3600 (an hour)",
+        ),
+        (
             'account = "111111111111"',
             'account = "1111"',
             'account = "1111": must be an AWS account: a string of 12 digits',
@@ -198,6 +214,17 @@ class TestShippedEnvironments:
             '"api_key"',
             '"iam"',
             'api.quota_per_day is for authorization = "api_key" (API Gateway counts by key); remove it',
+        ),
+        (
+            "termination_wait_seconds = 0",
+            "termination_wait_seconds = 0\ncanary_percent = 50\ncanary_wait_seconds = 60",
+            "serving.deployment.canary_percent = 50: a canary needs instance_count = 2 or more; it is 1, "
+            "which is replaced all at once",
+        ),
+        (
+            "termination_wait_seconds = 0",
+            "termination_wait_seconds = 0\ncanary_wait_seconds = 60",
+            "serving.deployment.canary_wait_seconds is for a canary: set canary_percent too, or remove it",
         ),
         (
             'source = "training"',
@@ -263,6 +290,44 @@ def test_a_pin(folder: Path) -> None:
     _replace(folder / "prod.toml", 'source = "promoted"', pin)
 
     assert load_environment("prod", folder=folder).model.package_arn == arn
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "canary_percent = 50",
+            "canary_percent = 51",
+            "canary_percent = 51: must be a whole number of percent, 1 to 50",
+        ),
+        (
+            "canary_percent = 50",
+            "canary_percent = 49",
+            "canary_percent = 49: must be at least one of 2 instances, which is 50 percent",
+        ),
+        (
+            "canary_wait_seconds = 600\n",
+            "",
+            "canary_wait_seconds is missing: canary_percent needs it",
+        ),
+    ],
+)
+def test_a_mistake_in_a_canary_is_told_in_a_line(folder: Path, old: str, new: str, said: str) -> None:
+    _replace(folder / "prod.toml", old, new)
+
+    assert _said(folder, "prod") == [f"config/prod.toml: serving.deployment.{said}"]
+
+
+@pytest.mark.parametrize(("instances", "percent"), [(2, 50), (3, 34), (10, 10), (100, 1)])
+def test_a_canary_is_at_least_an_instance(folder: Path, instances: int, percent: int) -> None:
+    path = folder / "prod.toml"
+    _replace(path, "instance_count = 2", f"instance_count = {instances}")
+    _replace(path, "canary_percent = 50", f"canary_percent = {percent}")
+    assert load_environment("prod", folder=folder).serving.deployment.canary_percent == percent
+
+    if percent > 1:
+        _replace(path, f"canary_percent = {percent}", f"canary_percent = {percent - 1}")
+        assert "must be at least one of" in _said(folder, "prod")[0]
 
 
 def test_training_must_be_there_to_train(folder: Path) -> None:
