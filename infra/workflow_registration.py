@@ -49,8 +49,14 @@ def register_model(
                 "dataset_digest": sfn.JsonPath.string_at("$.prepared.digest"),
                 "catalog_uri": sfn.JsonPath.string_at("$.evaluation.catalog_uri"),
                 "histories_uri": sfn.JsonPath.string_at("$.evaluation.histories_uri"),
+                "reference_uri": sfn.JsonPath.string_at("$.evaluation.reference_uri"),
                 "training_job": RUN_NAME,
                 "source_key": sfn.JsonPath.string_at("$.prepared.source_key"),
+                # The registry keeps strings; these are read by people and by `recommender status`.
+                **{
+                    name: sfn.JsonPath.format("{}", sfn.JsonPath.string_at(f"$.evaluation.metrics.{name}"))
+                    for name in ("accuracy", "auc", "cross_entropy")
+                },
             },
             # A retry after an answer that was lost must not register the model twice.
             "ClientToken": sfn.JsonPath.hash(sfn.JsonPath.execution_id, "MD5"),

@@ -13,8 +13,11 @@ from evaluation.classification import classification_metrics, threshold_table
 from evaluation.errors import EvaluationError
 from evaluation.gate import Gate
 from evaluation.ranking import Candidates, popularity_scores, ranking_metrics
+from evaluation.reference import Reference, ReferenceRow
 from evaluation.report import Evaluation
 from evaluation.scores import parse_scores
+
+_REFERENCE_ROWS = 32
 
 
 def evaluate(
@@ -32,12 +35,13 @@ def evaluate(
     manifest_uri, catalog_uri = f"{data}/manifest.json", f"{data}/catalog.json"
     manifest = Manifest.loads(store.read(manifest_uri), name=manifest_uri)
     catalog = Catalog.loads(store.read(catalog_uri), name=catalog_uri)
-    evaluation = _Evaluator(store, data, catalog).evaluation(manifest, request, gate)
+    evaluation, reference = _Evaluator(store, data, catalog).evaluation(manifest, request, gate)
 
     folder = f"s3://{model_bucket}/models/{request.prepared.name}"
     for name in ("catalog.json", "histories.bin"):
         store.copy(f"{data}/{name}", f"{folder}/{name}")
     sha256 = store.sha256(request.model_artifact)
+    store.write_json(f"{folder}/reference.json", reference.model_dump())
     store.write_json(
         f"{folder}/evaluation.json",
         evaluation.document(
@@ -63,6 +67,7 @@ def evaluate(
         evaluation_uri=f"{folder}/evaluation.json",
         catalog_uri=f"{folder}/catalog.json",
         histories_uri=f"{folder}/histories.bin",
+        reference_uri=f"{folder}/reference.json",
         artifact_sha256=sha256,
     )
 
@@ -73,11 +78,14 @@ class _Evaluator:
         self._data = data
         self._catalog = catalog
 
-    def evaluation(self, manifest: Manifest, request: EvaluationRequest, gate: Gate) -> Evaluation:
+    def evaluation(
+        self, manifest: Manifest, request: EvaluationRequest, gate: Gate
+    ) -> tuple[Evaluation, Reference]:
         records = self._records(manifest.test)
         scores = self._scores(request.scores.test, records)
         test = classification_metrics(records.labels, scores)
         thresholds = threshold_table(records.labels, scores)
+        rows = _reference_rows(records, scores)
 
         records = self._records(manifest.ranking)
         candidates = self._candidates(records, manifest.ranking)
@@ -86,13 +94,16 @@ class _Evaluator:
         popularity = popularity_scores(
             candidates, np.array([movie.ratings for movie in self._catalog.movies], dtype=np.int64)
         )
-        return Evaluation(
+        evaluation = Evaluation(
             test=test,
             thresholds=thresholds,
             ranking=ranking_metrics(candidates, scores, catalogue_size=size),
             popularity=ranking_metrics(candidates, popularity, catalogue_size=size),
             verdict=gate.judge(test),
         )
+        # Whose ranking is judged has movies left to recommend.
+        user = self._catalog.users[int(candidates.users[0])]
+        return evaluation, Reference(feature_dim=manifest.feature_dim, user=user, rows=rows)
 
     def _uri(self, channel: ChannelFacts) -> str:
         return f"{self._data}/{channel.key}"
@@ -121,6 +132,20 @@ class _Evaluator:
             )
         except EvaluationError as error:
             raise EvaluationError(f"{self._uri(channel)}: {error}") from error
+
+
+def _reference_rows(records: SparseRecords, scores: NDArray[np.float64]) -> tuple[ReferenceRow, ...]:
+    """Return rows from all over the records, the first and the last among them, with their scores."""
+    spread = np.linspace(0, len(records) - 1, num=min(_REFERENCE_ROWS, len(records)), dtype=np.int64)
+    parts = {row: slice(records.indptr[row], records.indptr[row + 1]) for row in spread}
+    return tuple(
+        ReferenceRow(
+            keys=tuple(records.keys[part].tolist()),
+            values=tuple(records.values[part].tolist()),
+            score=float(scores[row]),
+        )
+        for row, part in parts.items()
+    )
 
 
 def _members(records: SparseRecords, group: Group) -> NDArray[np.int64]:

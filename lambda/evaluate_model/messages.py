@@ -45,11 +45,12 @@ class GateResult(Message):
 
 
 class EvaluationResult(Message):
-    """The function's answer. The three files lie beside the model's artifact."""
+    """The function's answer. The four files lie beside the model's artifact."""
 
     metrics: dict[str, float]
     gate: GateResult
     evaluation_uri: str
     catalog_uri: str
     histories_uri: str
+    reference_uri: str
     artifact_sha256: str

@@ -254,9 +254,15 @@ def test_registered_package_can_be_traced_to_its_data(states: States) -> None:
         "dataset_digest",
         "catalog_uri",
         "histories_uri",
+        "reference_uri",
         "training_job",
         "source_key",
+        "accuracy",
+        "auc",
+        "cross_entropy",
     }
+    figure = "States.Format('{}', $.evaluation.metrics.auc)"
+    assert parameters["CustomerMetadataProperties"]["auc.$"] == figure
     statistics = parameters["ModelMetrics"]["ModelQuality"]["Statistics"]
     assert statistics["S3Uri.$"] == "$.evaluation.evaluation_uri"
     assert parameters["ModelApprovalStatus"] == "Approved"

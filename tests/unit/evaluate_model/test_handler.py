@@ -1,6 +1,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from data_prep.recordio import encode_sparse
 from evaluate_model import handler
 from evaluation.classification import classification_metrics
 from evaluation.errors import EvaluationError
+from evaluation.reference import Reference
 
 DATA = "s3://prepared/0123abcd"
 FOLDER = "s3://models/models/movie-recommender-dev-0123abcd-1"
@@ -89,7 +91,7 @@ def catalog() -> bytes:
     )
 
 
-def manifest() -> bytes:
+def manifest(*, test_rows: int = len(TEST)) -> bytes:
     def channel(name: str, rows: int) -> ChannelFacts:
         return ChannelFacts(
             key=f"{name}/{name}.protobuf", rows=rows, positive_share=0.5, bytes=1, sha256="0" * 64
@@ -102,7 +104,7 @@ def manifest() -> bytes:
             settings=PrepareSettings(),
             feature_dim=USERS + MOVIES,
             train=channel("train", 9),
-            test=channel("test", len(TEST)),
+            test=channel("test", test_rows),
             ranking=channel("ranking", len(RANKING)),
             users=USERS,
             movies=MOVIES,
@@ -174,6 +176,31 @@ def test_what_serving_needs_is_kept_beside_the_artifact(objects: dict[str, bytes
     assert document["test"]["rows"] == 5
     assert document["ranking"]["users"] == 2
     assert document["gate"]["passed"] is True
+
+
+def test_a_deployment_can_ask_the_model_the_same_again(objects: dict[str, bytes]) -> None:
+    result = run()
+
+    uri = result["reference_uri"]
+    assert uri == f"{FOLDER}/reference.json"
+    reference = Reference.loads(objects[uri])
+    assert reference.feature_dim == USERS + MOVIES
+    assert [(*row.keys, *row.values, row.score) for row in reference.rows] == [
+        (user, USERS + movie, 1.0, 1.0, score) for user, movie, _, score in TEST
+    ]
+    # The user of a candidate has movies left.
+    assert reference.user == "1"
+
+
+def test_the_rows_to_ask_again_are_32_from_all_over(objects: dict[str, bytes]) -> None:
+    rows = [(0, 1, row % 2, row / 1000) for row in range(1000)]
+    objects[f"{DATA}/test/test.protobuf"] = tensor(rows)
+    objects[TEST_SCORES] = lines(rows)
+    objects[f"{DATA}/manifest.json"] = manifest(test_rows=1000)
+
+    scores = [row.score for row in Reference.loads(objects[run()["reference_uri"]]).rows]
+    assert (len(scores), scores[0], scores[-1]) == (32, 0, 0.999)
+    assert {round(after - before, 3) for before, after in pairwise(scores)} == {0.032, 0.033}
 
 
 def test_doing_it_again_gives_the_same(objects: dict[str, bytes]) -> None:
