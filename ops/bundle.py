@@ -28,6 +28,7 @@ SHARED_PACKAGES: Mapping[str, tuple[str, ...]] = {
     "evaluate_model": ("data_prep", "evaluation"),
     "recommend": ("data_prep",),
     "first_model": (),
+    "release_model": (),
 }
 """Function (a folder of lambda/) to the top-level packages that it imports. Its wheels are those of the
 dependency group of the same name in pyproject.toml."""

@@ -1,1 +1,1 @@
-"""Points the environment at a model package."""
+"""The steps of the Release state machine: the environment follows its newest approved model package."""
