@@ -12,7 +12,7 @@ writes for the same float32 matrix.
 """
 
 from data_prep.recordio.decoder import decode_sparse
-from data_prep.recordio.encoder import encode_sparse
+from data_prep.recordio.encoder import encode_dense, encode_sparse
 from data_prep.recordio.layout import MAGIC, SparseRecords
 
-__all__ = ["MAGIC", "SparseRecords", "decode_sparse", "encode_sparse"]
+__all__ = ["MAGIC", "SparseRecords", "decode_sparse", "encode_dense", "encode_sparse"]

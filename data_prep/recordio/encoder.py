@@ -1,6 +1,5 @@
 """Writes sparse rows as records, many at a time."""
 
-import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,8 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.arrays import Bytes, Floats, Integers
-from data_prep.protobuf import message, varint
-from data_prep.recordio.layout import CHUNK_ROWS, HEADER_BYTES, LENGTH_BITS, MAGIC, windows
+from data_prep.recordio.layout import CHUNK_ROWS, windows
+from data_prep.recordio.record import (
+    dense_record,
+    keys_place,
+    payload_end,
+    sparse_record,
+    values_place,
+)
+from data_prep.recordio.uniform import encode_uniform, is_uniform
 
 # A chunk of long rows stays small.
 _CHUNK_ELEMENTS = 1 << 18
@@ -38,18 +44,49 @@ def encode_sparse(
     for row in range(0, rows, step):
         bounds = indptr[row : row + step + 1].astype(np.int64)
         first, end = int(bounds[0]), int(bounds[-1])
-        yield _encode_chunk(
-            None if labels is None else labels[row : row + step].astype("<f4", copy=False),
-            bounds - first,
-            keys[first:end],
-            np.ascontiguousarray(values[first:end], dtype="<f4"),
-            shape,
-        )
+        chunk_labels = None if labels is None else labels[row : row + step].astype("<f4", copy=False)
+        chunk_keys = keys[first:end]
+        chunk_values = np.ascontiguousarray(values[first:end], dtype="<f4")
+        count = int(bounds[1]) - first
+        if is_uniform(count, shape) and (np.diff(bounds) == count).all():
+            encoded = encode_uniform(
+                chunk_labels, chunk_keys.reshape(-1, count), chunk_values.reshape(-1, count), shape
+            )
+        else:
+            encoded = _encode_chunk(chunk_labels, bounds - first, chunk_keys, chunk_values, shape)
+        yield encoded.data
+
+
+def encode_dense(labels: Floats | None, values: Floats) -> Iterator[memoryview]:
+    """Encode the rows of a float32 matrix of any width; yields the bytes of some thousand rows at a time.
+
+    `labels` is float32[n], or None for records without. Raises ValueError where the two do not fit.
+    """
+    rows, columns = values.shape
+    if labels is not None and len(labels) != rows:
+        raise ValueError(f"there are {len(labels)} labels for {rows} rows")
+    pattern = dense_record(bytes(4 * columns), None if labels is None else bytes(4))
+    unlabelled = dense_record(bytes(4 * columns), None)
+    step = max(1, min(CHUNK_ROWS, _CHUNK_ELEMENTS // max(1, columns)))
+    for row in range(0, rows, step):
+        part = np.ascontiguousarray(values[row : row + step], dtype="<f4")
+        encoded = np.frombuffer(bytearray(pattern * len(part)), dtype=np.uint8)
+        if columns:
+            # The values end a record without a label; with one, they are in the same place.
+            place = payload_end(unlabelled) - 4 * columns
+            fields = np.ndarray((len(part),), f"V{4 * columns}", encoded.data, place, (len(pattern),))
+            fields[:] = part.view(f"V{4 * columns}").ravel()
+        if labels is not None:
+            place = payload_end(pattern) - 4
+            np.ndarray((len(part),), "<f4", encoded.data, place, (len(pattern),))[:] = labels[
+                row : row + step
+            ]
+        yield encoded.data
 
 
 def _encode_chunk(
     labels: Floats | None, indptr: Integers, keys: Integers, values: Floats, shape: int
-) -> memoryview:
+) -> Bytes:
     """Rows with as many elements and as many bytes of keys share a layout, filled for all of them at once."""
     key_bytes, key_offsets = _varints(keys)
     bounds = key_offsets[indptr]
@@ -59,7 +96,7 @@ def _encode_chunk(
     for rows in _same_layout(counts, widths):
         if len(rows) < _LEAST_GROUP:
             for row in rows:
-                record = _record(
+                record = sparse_record(
                     values[indptr[row] : indptr[row + 1]].tobytes(),
                     key_bytes[bounds[row] : bounds[row + 1]].tobytes(),
                     shape,
@@ -84,7 +121,7 @@ def _encode_chunk(
     encoded = np.empty(ends[-1], dtype=np.uint8)
     for rows, block in blocks:
         windows(encoded, block.itemsize, step=1)[starts[rows]] = block
-    return encoded.data
+    return encoded
 
 
 def _varints(numbers: Integers) -> tuple[Bytes, Integers]:
@@ -126,18 +163,14 @@ def _template(
     count: int, width: int, shape: int, *, labelled: bool
 ) -> tuple[NDArray[np.void], np.dtype[Any]]:
     """One record of zeros, as raw bytes, and its parts that differ from row to row."""
-    label = bytes(4) if labelled else None
-    record = _record(bytes(4 * count), bytes(width), shape, label)
-    (length,) = struct.unpack_from("<I", record, 4)
-    end = HEADER_BYTES + length
-    keys_end = end - len(_label_field(label)) - len(_shape_field(shape))
-    values_end = keys_end - len(_field(2, bytes(width)))
+    record = sparse_record(bytes(4 * count), bytes(width), shape, bytes(4) if labelled else None)
     parts = []
     if count:
-        parts.append(("values", f"V{4 * count}", values_end - 4 * count))
-        parts.append(("keys", f"V{width}", keys_end - width))
+        keys_at = keys_place(record, width, shape, labelled=labelled)
+        parts.append(("values", f"V{4 * count}", values_place(keys_at, count, width)))
+        parts.append(("keys", f"V{width}", keys_at))
     if labelled:
-        parts.append(("label", "<f4", end - 4))
+        parts.append(("label", "<f4", payload_end(record) - 4))
     layout = np.dtype(
         {
             "names": [name for name, _, _ in parts],
@@ -147,31 +180,3 @@ def _template(
         }
     )
     return np.frombuffer(record, dtype=f"V{len(record)}"), layout
-
-
-def _record(values: bytes, keys: bytes, shape: int, label: bytes | None) -> bytes:
-    """One framed record."""
-    tensor = _field(1, values) + _field(2, keys) + _shape_field(shape)
-    payload = message(1, _map_entry(tensor)) + _label_field(label)
-    if len(payload) >= 1 << LENGTH_BITS:
-        raise ValueError(
-            f"a row takes {len(payload)} bytes; RecordIO frames hold less than {1 << LENGTH_BITS}"
-        )
-    return struct.pack("<II", MAGIC, len(payload)) + payload + bytes(-len(payload) % 4)
-
-
-def _field(number: int, packed: bytes) -> bytes:
-    """A repeated field, which is left out when it is empty."""
-    return message(number, packed) if packed else b""
-
-
-def _shape_field(shape: int) -> bytes:
-    return message(3, varint(shape))
-
-
-def _label_field(label: bytes | None) -> bytes:
-    return b"" if label is None else message(2, _map_entry(message(1, label)))
-
-
-def _map_entry(tensor: bytes) -> bytes:
-    return message(1, b"values") + message(2, message(2, tensor))

@@ -9,11 +9,15 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sagemaker.amazon.common import read_records, write_spmatrix_to_sparse_tensor
+from sagemaker.amazon.common import (
+    read_records,
+    write_numpy_to_dense_tensor,
+    write_spmatrix_to_sparse_tensor,
+)
 
 from data_prep.manifest import PrepareSettings
 from data_prep.prepare import prepare
-from data_prep.recordio import SparseRecords, decode_sparse, encode_sparse
+from data_prep.recordio import SparseRecords, decode_sparse, encode_dense, encode_sparse
 
 pytestmark = pytest.mark.fidelity
 
@@ -28,15 +32,17 @@ def _ours(matrix: scipy.sparse.csr_matrix, labels: np.ndarray | None) -> bytes:
     return b"".join(encode_sparse(labels, matrix.indptr, matrix.indices, matrix.data, matrix.shape[1]))
 
 
-def _random(seed: int, shape: int, most: int, rows: int) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
-    """Rows of 0 to `most` elements, in no order and with repetitions; any float, NaN left out."""
+def _random(
+    seed: int, shape: int, most: int, rows: int, *, least: int = 0
+) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
+    """Rows of `least` to `most` elements, in no order and with repetitions; any float, NaN left out."""
     chance = np.random.default_rng(seed)
 
     def floats(n: int) -> np.ndarray:
         drawn = chance.integers(0, 1 << 32, n, dtype=np.uint32).view(np.float32)
         return np.where(np.isnan(drawn) | (chance.random(n) < 0.3), np.float32(0), drawn)
 
-    indptr = np.cumsum([0, *chance.integers(0, most + 1, rows)])
+    indptr = np.cumsum([0, *chance.integers(least, most + 1, rows)])
     keys = chance.integers(0, shape, indptr[-1]) >> chance.integers(0, shape.bit_length(), indptr[-1])
     matrix = scipy.sparse.csr_matrix((rows, shape), dtype=np.float32)
     # Set one by one: the constructor would narrow the indexes or refuse what is not in order.
@@ -44,18 +50,18 @@ def _random(seed: int, shape: int, most: int, rows: int) -> tuple[scipy.sparse.c
     return matrix, floats(rows)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    shape=st.sampled_from([1, 2, 127, 128, 2625, 2**14 + 1, 2**21, 2**32 + 7, 2**45, 2**62]),
-    most=st.sampled_from([0, 1, 2, 5, 60]),
+    shape=st.sampled_from([1, 2, 127, 128, 2625, 2**14 + 1, 2**21, 2**28, 2**32 + 7, 2**45, 2**62]),
+    elements=st.sampled_from([(0, 0), (0, 1), (0, 2), (0, 5), (0, 60), (1, 1), (2, 2), (3, 3), (8, 8)]),
     rows=st.integers(0, 30),
     labelled=st.booleans(),
 )
 def test_any_matrix_has_the_sdks_bytes_and_reads_back(
-    seed: int, shape: int, most: int, rows: int, labelled: bool
+    seed: int, shape: int, elements: tuple[int, int], rows: int, labelled: bool
 ) -> None:
-    matrix, labels = _random(seed, shape, most, rows)
+    matrix, labels = _random(seed, shape, elements[1], rows, least=elements[0])
     theirs = _theirs(matrix, labels if labelled else None)
     assert _ours(matrix, labels if labelled else None) == theirs
 
@@ -67,10 +73,29 @@ def test_any_matrix_has_the_sdks_bytes_and_reads_back(
         assert records.labels.tobytes() == labels.tobytes()
 
 
-@pytest.mark.parametrize("most", [3, 300])
-def test_thousands_of_rows_have_the_sdks_bytes(most: int) -> None:
-    matrix, labels = _random(most, 2**21, most, 4000)
+@pytest.mark.parametrize(("least", "most"), [(0, 3), (2, 2), (0, 300)])
+@pytest.mark.parametrize("shape", [2625, 2**18, 2**21, 2**33])
+def test_thousands_of_rows_have_the_sdks_bytes(least: int, most: int, shape: int) -> None:
+    matrix, labels = _random(most, shape, most, 4000, least=least)
     assert _ours(matrix, labels) == _theirs(matrix, labels)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    # Of no columns, the SDK's writer takes the labels' shape for an error.
+    columns=st.integers(1, 40) | st.sampled_from([127, 128, 5000]),
+    rows=st.integers(0, 20),
+    labelled=st.booleans(),
+)
+def test_any_dense_matrix_has_the_sdks_bytes(seed: int, columns: int, rows: int, labelled: bool) -> None:
+    drawn = np.random.default_rng(seed).integers(0, 1 << 32, (rows, columns + 1), dtype=np.uint32)
+    numbers = drawn.view(np.float32)
+    matrix = np.where(np.isnan(numbers), np.float32(0), numbers)
+    labels = matrix[:, 0].copy() if labelled else None
+    stream = io.BytesIO()
+    write_numpy_to_dense_tensor(stream, matrix[:, 1:], labels)
+    assert b"".join(encode_dense(labels, matrix[:, 1:])) == stream.getvalue()
 
 
 @pytest.fixture(scope="module")
