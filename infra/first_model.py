@@ -8,11 +8,11 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from infra.arns import execution_arns, model_package_arns, parameter_arn, sagemaker_arn
+from infra.custom_resource_provider import CustomResourceProvider
 from infra.environment import Environment
 from infra.errors import ConfigurationError
 from infra.function import BundledFunction
 from infra.permission import allow
-from infra.polling_provider import PollingProvider
 from infra.storage import RATINGS_PREFIX, StorageStack
 from infra.training_workflow import TrainingWorkflow
 
@@ -49,7 +49,7 @@ class FirstModel(Construct):
         )
         _allow_to_begin(on_event.execution_role, asset, uploaded, storage, workflow)
         _allow_to_finish(is_complete.execution_role, settings, workflow)
-        provider = PollingProvider(
+        provider = CustomResourceProvider(
             self,
             "Provider",
             on_event=on_event,

@@ -1,17 +1,28 @@
-"""CDK's framework for custom resources that take long, made to leave nothing behind."""
+"""CDK's framework for custom resources, made to leave nothing behind.
+
+It answers CloudFormation whatever happens to the function that does the work, a crash and a timeout too:
+https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.custom_resources-readme.html#provider-framework
+"""
+
+from typing import Final
 
 from aws_cdk import Duration, custom_resources
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk.aws_logs import ILogGroup
 from constructs import Construct
 
 from infra.acknowledgement import acknowledge
 from infra.log_group import log_group
 from infra.permission import acknowledge_versions
 
+LONGEST_WAIT: Final = Duration.minutes(50)
+"""How long a resource with `is_complete` may take, polls included. CloudFormation gives up on it after an
+hour, without a reason: give up before it."""
 
-class PollingProvider(Construct):
-    """Calls `on_event`, then `is_complete` every ten seconds until it is.
+
+class CustomResourceProvider(Construct):
+    """Calls `on_event`, then `is_complete`, where there is one, every ten seconds until it is.
 
     As CDK defines them, the framework's functions may create log groups, and theirs would stay in the account
     without a retention. Here they write to one log group of the stack's and can create none.
@@ -26,16 +37,15 @@ class PollingProvider(Construct):
         construct_id: str,
         *,
         on_event: lambda_.IFunction,
-        is_complete: lambda_.IFunction,
+        is_complete: lambda_.IFunction | None = None,
         log_name: str,
         retention_days: int,
     ) -> None:
         super().__init__(scope, construct_id)
         logs = log_group(self, "Logs", name=f"/aws/lambda/{log_name}", retention_days=retention_days)
-        on_event_role = self._role("OnEventRole")
-        is_complete_role = self._role("IsCompleteRole")
-        for role in (on_event_role, is_complete_role):
-            logs.grant_write(role)
+        handlers = [on_event] if is_complete is None else [on_event, is_complete]
+        on_event_role = self._role("OnEventRole", logs)
+        is_complete_role = None if is_complete is None else self._role("IsCompleteRole", logs)
         framework = custom_resources.Provider(
             self,
             "Framework",
@@ -43,28 +53,29 @@ class PollingProvider(Construct):
             is_complete_handler=is_complete,
             framework_on_event_role=on_event_role,
             framework_complete_and_timeout_role=is_complete_role,
-            query_interval=Duration.seconds(10),
-            # CloudFormation gives up on a custom resource after an hour, without a reason: give up before it,
-            # polls included.
-            total_timeout=Duration.minutes(50),
+            query_interval=None if is_complete is None else Duration.seconds(10),
+            total_timeout=None if is_complete is None else LONGEST_WAIT,
             log_group=logs,
         )
         self.service_token = framework.service_token
-        for role in (on_event_role, is_complete_role):
+        for role in filter(None, (on_event_role, is_complete_role)):
             acknowledge_versions(
                 role,
-                [on_event.function_arn, is_complete.function_arn],
-                "CDK's framework is granted all versions of the two handlers; there is one",
+                [handler.function_arn for handler in handlers],
+                "CDK's framework is granted all versions of its handlers; there is one of each",
             )
-        _acknowledge_waiter(framework)
+        if is_complete is not None:
+            _acknowledge_waiter(framework)
 
-    def _role(self, construct_id: str) -> iam.Role:
-        return iam.Role(
+    def _role(self, construct_id: str, logs: ILogGroup) -> iam.Role:
+        role = iam.Role(
             self,
             construct_id,
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             description="What CDK's custom resource framework may do",
         )
+        logs.grant_write(role)
+        return role
 
 
 def _acknowledge_waiter(framework: custom_resources.Provider) -> None:
