@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep import features
 from data_prep.dataset import Dataset, Interactions
-from data_prep.features import one_hot, ranking_rows, ranking_users, shuffled
+from data_prep.features import one_hot, ranking_rows, ranking_users, rows, shuffled
 from data_prep.movielens import Movie
 
 Pairs = set[tuple[int, int]]
@@ -78,7 +77,7 @@ def test_ranking_pairs_each_user_with_every_movie_not_trained_on(
 def test_ranking_takes_few_users_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = _dataset(set(), {(user, 0) for user in range(7)}, users=7, movies=9)
     (whole,) = ranking_rows(dataset, np.arange(7), dataset.test)
-    monkeypatch.setattr(features, "_RANKING_BATCH_PAIRS", 20)
+    monkeypatch.setattr(rows, "_RANKING_BATCH_PAIRS", 20)
     parts = list(ranking_rows(dataset, np.arange(7), dataset.test))
     assert [len(part) for part in parts] == [18, 18, 18, 9]
     assert np.concatenate([part.keys for part in parts]).tolist() == whole.keys.tolist()

@@ -37,10 +37,6 @@ def test_the_committed_description_is_up_to_date() -> None:
     )
 
 
-def test_a_cold_start_imports_no_numpy() -> None:
-    assert python("-c", "import recommend.handler, sys; print('numpy' in sys.modules)") == "False\n"
-
-
 def as_wsgi(api: Any) -> Callable[..., Iterable[bytes]]:
     """The function behind WSGI, with API Gateway's translation between the two."""
 
