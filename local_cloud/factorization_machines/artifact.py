@@ -50,16 +50,10 @@ def write(path: Path, model: Model, settings: Hyperparameters) -> None:
         "training_parameters": {name: str(value) for name, value in settings.configuration.items()},
         "label_names": _LABEL_NAMES,
     }
-    params = ndarray_list.dumps(
-        [
-            NamedArray("arg:w1_weight", model.linear[:, np.newaxis], row_sparse=True),
-            NamedArray("arg:w0_weight", model.bias),
-            NamedArray("arg:v", model.factors, row_sparse=True),
-        ]
-    )
+    params = ndarray_list.dumps(_dense_arrays(model) if model.dense else _sparse_arrays(model))
     content = {
         "meta.json": json.dumps(meta).encode(),
-        "symbol.json": symbol.network(settings).encode(),
+        "symbol.json": symbol.network(settings, dense=model.dense).encode(),
         "params": params,
     }
     unfinished = path.with_name(path.name + ".part")
@@ -73,6 +67,23 @@ def write(path: Path, model: Model, settings: Hyperparameters) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _sparse_arrays(model: Model) -> list[NamedArray]:
+    return [
+        NamedArray("arg:w1_weight", model.linear[:, np.newaxis], row_sparse=True),
+        NamedArray("arg:w0_weight", model.bias),
+        NamedArray("arg:v", model.factors, row_sparse=True),
+    ]
+
+
+def _dense_arrays(model: Model) -> list[NamedArray]:
+    bias, weight, factors = (f"arg:{name}" for name in _DENSE_NAMES)
+    return [
+        NamedArray(weight, model.linear[np.newaxis, :]),
+        NamedArray(bias, model.bias),
+        NamedArray(factors, np.ascontiguousarray(model.factors.T)),
+    ]
 
 
 def read(path: Path) -> Model:
@@ -92,13 +103,14 @@ def read(path: Path) -> Model:
     for names in (_SPARSE_NAMES, _DENSE_NAMES):
         if set(names) <= arrays.keys():
             bias, linear, factors = (arrays[name].astype(np.float32) for name in names)
-            if names is _DENSE_NAMES:
+            dense = names is _DENSE_NAMES
+            if dense:
                 factors = factors.T
             if factors.ndim != 2 or linear.size != factors.shape[0] or bias.size != 1:
                 shapes = ", ".join(f"{name} {arrays[name].shape}" for name in names)
                 raise ArtifactError(f"{path}: the parameters' shapes do not fit together: {shapes}")
             factors = np.ascontiguousarray(factors)
-            return Model(predictor_type, bias.reshape(1), linear.reshape(-1), factors)
+            return Model(predictor_type, bias.reshape(1), linear.reshape(-1), factors, dense=dense)
     raise ArtifactError(
         f"{path} has the parameters {sorted(arrays)}: neither {_SPARSE_NAMES} nor {_DENSE_NAMES}"
     )

@@ -217,7 +217,7 @@ class _Store:
         self._kept: list[Dataset] = []
         self._free = KEPT_BYTES
         self._file: IO[bytes] | None = None
-        self._shapes: list[tuple[int, int]] = []
+        self._shapes: list[tuple[int, int, bool]] = []
 
     def add(self, part: Dataset) -> None:
         """Keep one more part."""
@@ -232,18 +232,19 @@ class _Store:
             self._file = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - open as long as this is
         for array in arrays:
             self._file.write(array.data)
-        self._shapes.append((len(part), len(part.rows.keys)))
+        self._shapes.append((len(part), len(part.rows.keys), part.dense))
 
     def __iter__(self) -> Iterator[Dataset]:
         yield from self._kept
         if self._file is None:
             return
         self._file.seek(0)
-        for rows, entries in self._shapes:
+        for rows, entries, dense in self._shapes:
             indptr = _read_array(self._file, np.empty(rows + 1, np.int64))
             keys = _read_array(self._file, np.empty(entries, np.int32))
             values = _read_array(self._file, np.empty(entries, np.float32))
-            yield Dataset(Rows(indptr, keys, values), _read_array(self._file, np.empty(rows, np.float32)))
+            labels = _read_array(self._file, np.empty(rows, np.float32))
+            yield Dataset(Rows(indptr, keys, values), labels, dense)
 
 
 def _read_array(stream: IO[bytes], array: Array) -> Array:

@@ -18,13 +18,19 @@ from local_cloud.factorization_machines.records import Block, Bytes
 
 Float32 = npt.NDArray[np.float32]
 
+MIXED = (
+    "Some rows are sparse, with keys, and some dense, without: write the whole channel with one of "
+    "write_spmatrix_to_sparse_tensor and write_numpy_to_dense_tensor"
+)
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled rows in file order: `labels` float32[n]."""
+    """Labelled rows in file order: `labels` float32[n]; dense rows have an entry for every feature."""
 
     rows: Rows
     labels: Float32
+    dense: bool = False
 
     def __len__(self) -> int:
         return int(self.labels.size)
@@ -50,28 +56,26 @@ class Place:
 def decode(data: Bytes, count: int, schema: Schema, place: Place) -> Dataset:
     """Decode `data`, uint8[n], which holds `count` whole frames or, at the end of a file, something else.
 
-    Raises ClientError where it cannot be decoded, where rows are dense, where they have another number of
-    features than `schema`, and where a label or a value is missing or unfit for the predictor.
+    Raises ClientError where it cannot be decoded, where some rows are dense and some are sparse, where they
+    have another number of features than `schema`, and where a label or a value is missing or unfit for the
+    predictor.
     """
     block = records.decode(data, count, schema.feature_dim) if count else None
     if block is None:
         block = _decode_slowly(data, schema, place)
-    if block.dense:
-        raise ClientError(
-            f"The rows of {place.source} are dense: only sparse rows, with keys and shape, are trained here. "
-            "Write them with write_spmatrix_to_sparse_tensor or data_prep.recordio.encode_sparse"
-        )
     labels = block.labels
     _check_labels(place, labels, np.isfinite(labels), "labels must be finite numbers")
     if schema.predictor_type == "binary_classifier":
         _check_labels(place, labels, (labels >= 0) & (labels <= 1), "a binary classifier's labels are 0 or 1")
-    return Dataset(block.rows, labels)
+    return Dataset(block.rows, labels, block.dense)
 
 
 def join(parts: list[Dataset]) -> Dataset:
-    """Put one or more data sets behind each other."""
+    """Put one or more data sets behind each other. Raises ClientError where dense and sparse ones meet."""
     if len(parts) == 1:
         return parts[0]
+    if len({part.dense for part in parts}) > 1:
+        raise ClientError(MIXED)
     starts = np.cumsum([0, *(len(part.rows.keys) for part in parts)])
     indptr = [part.rows.indptr[:-1] + start for part, start in zip(parts, starts, strict=False)]
     rows = Rows(
@@ -79,7 +83,7 @@ def join(parts: list[Dataset]) -> Dataset:
         np.concatenate([part.rows.keys for part in parts]),
         np.concatenate([part.rows.values for part in parts]),
     )
-    return Dataset(rows, np.concatenate([part.labels for part in parts]))
+    return Dataset(rows, np.concatenate([part.labels for part in parts]), parts[0].dense)
 
 
 def _decode_slowly(data: Bytes, schema: Schema, place: Place) -> Block:

@@ -25,6 +25,8 @@ class Model:
     bias: Float32
     linear: Float32
     factors: Float32
+    dense: bool = False
+    """Trained on dense rows, for which the network and the artifact are laid out in another way."""
 
     @property
     def feature_dim(self) -> int:
@@ -32,13 +34,20 @@ class Model:
         return int(self.factors.shape[0])
 
     @classmethod
-    def initial(cls, hyperparameters: Hyperparameters, seed: int = 0) -> Model:
+    def initial(cls, hyperparameters: Hyperparameters, seed: int = 0, *, dense: bool = False) -> Model:
         """Draw the parameters that SageMaker's container starts from; its jobs were reproduced with seed 0.
 
-        MXNet 1.3 initializes parameters in the order of their sorted names, v, w0_weight, w1_weight.
+        MXNet 1.3 initializes parameters in the order of their sorted names: v, w0_weight, w1_weight for
+        sparse rows, and Linear_Plus_Bias_bias, Linear_Plus_Bias_weight, v, float32[k, D], for dense ones.
         """
         generator = MXNetGenerator(seed)
         size = (hyperparameters.feature_dim, hyperparameters.num_factors)
+        if dense:
+            bias = _draw(generator, hyperparameters.bias.initializer, 1)
+            linear = _draw(generator, hyperparameters.linear.initializer, size[0])
+            transposed = _draw(generator, hyperparameters.factors.initializer, size[0] * size[1])
+            factors = np.ascontiguousarray(transposed.reshape(size[::-1]).T)
+            return cls(hyperparameters.predictor_type, bias, linear, factors, dense=True)
         factors = _draw(generator, hyperparameters.factors.initializer, size[0] * size[1]).reshape(size)
         bias = _draw(generator, hyperparameters.bias.initializer, 1)
         linear = _draw(generator, hyperparameters.linear.initializer, size[0])

@@ -24,12 +24,17 @@ class Optimizer:
     A feature's parameters change only in batches in which it occurs, but the step count, which corrects the
     moments' bias, is that of all batches. Weight decay is added to the gradient, before the moments. A short
     last batch is filled up with empty rows labelled 0: they count in the bias's gradient and in the scale
-    1/batch size. The number of threads changes no bit of the result.
+    1/batch size. The number of threads changes no bit of the result. Dense rows have every feature in every
+    batch, so that each of their steps is Adam's usual one.
+
+    Attributes:
+        dense: the rows must be so.
     """
 
     def __init__(self, model: Model, hyperparameters: Hyperparameters, *, threads: int | None = None) -> None:
         """Train `model` with `threads` threads, by default as many as Numba may use (NUMBA_NUM_THREADS)."""
         self._threads = numba.get_num_threads() if threads is None else threads
+        self.dense = model.dense
         self._logistic = model.predictor_type == "binary_classifier"
         self._size = hyperparameters.mini_batch_size
         self._weights = model.weights()

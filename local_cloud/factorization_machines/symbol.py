@@ -1,7 +1,9 @@
 """The network that SageMaker's container stores beside the parameters, as MXNet's symbol JSON.
 
-The nodes are those of a model that SageMaker trained on sparse data; the layout of the text is that of
-dmlc-core's JSONWriter (https://github.com/dmlc/dmlc-core/blob/main/include/dmlc/json.h), which MXNet uses.
+The nodes are those of a model that SageMaker trained on sparse data. Of dense data only the parameters' names
+and shapes are known; they are those of MXNet's FullyConnected, of which that network is made here. The layout
+of the text is that of dmlc-core's JSONWriter
+(https://github.com/dmlc/dmlc-core/blob/main/include/dmlc/json.h), which MXNet uses.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass, field
 from local_cloud.factorization_machines.hyperparameters import Hyperparameters, TensorSettings
 
 OUTPUTS = {"regressor": "LinearRegressionOutput", "binary_classifier": "LogisticRegressionOutput"}
+_OUT = ("Final_Summation", "out_label")
 _ROW_SPARSE, _CSR = "1", "2"
 _INITIALIZER_ARGUMENT = {"normal": "sigma", "uniform": "scale", "constant": "value"}
 _MXNET_VERSION = 10301
@@ -28,11 +31,42 @@ class _Node:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-def network(settings: Hyperparameters) -> str:
+def network(settings: Hyperparameters, *, dense: bool = False) -> str:
     """Describe the network: z = dot(x, w1) + w0 + ½ Σ dot(x, v)² - ½ dot(x², Σ v²), then the output layer."""
+    nodes = _dense_nodes(settings) if dense else _sparse_nodes(settings)
+    return _graph([*nodes, _Node("out_label"), _Node("out", OUTPUTS[settings.predictor_type], _OUT)])
+
+
+def _dense_nodes(settings: Hyperparameters) -> list[_Node]:
     features, factors = settings.feature_dim, settings.num_factors
-    output = OUTPUTS[settings.predictor_type]
-    nodes = [
+    one, several = {"num_hidden": "1"}, {"no_bias": "True", "num_hidden": str(factors)}
+    return [
+        _Node("data"),
+        _Node("Linear_Plus_Bias_weight", attributes=_parameter(settings.linear, (1, features), sparse=False)),
+        _Node("Linear_Plus_Bias_bias", attributes=_parameter(settings.bias, (1,), sparse=False)),
+        _Node(
+            "Linear_Plus_Bias",
+            "FullyConnected",
+            ("data", "Linear_Plus_Bias_weight", "Linear_Plus_Bias_bias"),
+            one,
+        ),
+        _Node("v", attributes=_parameter(settings.factors, (factors, features), sparse=False)),
+        _Node("projection", "FullyConnected", ("data", "v"), several),
+        _Node("Square", "square", ("projection",)),
+        _Node("sum0", "sum", ("Square",), {"axis": "1", "keepdims": "True"}),
+        _Node("x_square", "square", ("data",)),
+        _Node("v_square", "square", ("v",)),
+        _Node("square_projection", "FullyConnected", ("x_square", "v_square"), several),
+        _Node("sum1", "sum", ("square_projection",), {"axis": "1", "keepdims": "True"}),
+        _Node("elemwise_sub0", "elemwise_sub", ("sum0", "sum1")),
+        _Node("_mulscalar0", "_mul_scalar", ("elemwise_sub0",), {"scalar": "0.5"}),
+        _Node("Final_Summation", "elemwise_add", ("Linear_Plus_Bias", "_mulscalar0")),
+    ]
+
+
+def _sparse_nodes(settings: Hyperparameters) -> list[_Node]:
+    features, factors = settings.feature_dim, settings.num_factors
+    return [
         _Node("data", attributes={"__storage_type__": _CSR}),
         _Node("w1_weight", attributes=_parameter(settings.linear, (features, 1), sparse=True)),
         _Node("dot0", "dot", ("data", "w1_weight")),
@@ -50,10 +84,7 @@ def network(settings: Hyperparameters) -> str:
         _Node("negative0", "negative", ("dot1",)),
         _Node("_mulscalar1", "_mul_scalar", ("negative0",), {"scalar": "0.5"}),
         _Node("Final_Summation", "elemwise_add", ("sum0", "_mulscalar1")),
-        _Node("out_label"),
-        _Node("out", output, ("Final_Summation", "out_label")),
     ]
-    return _graph(nodes)
 
 
 def _parameter(tensor: TensorSettings, shape: tuple[int, ...], *, sparse: bool) -> dict[str, str]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from local_cloud.factorization_machines import artifact, kernel, records
 from local_cloud.factorization_machines.channel import Channel, FileChannel, PipeChannel
-from local_cloud.factorization_machines.dataset import Dataset, Schema
+from local_cloud.factorization_machines.dataset import MIXED, Dataset, Schema
 from local_cloud.factorization_machines.errors import AlgorithmError, ClientError, JobError
 from local_cloud.factorization_machines.hyperparameters import DEFAULTS, Hyperparameters
 from local_cloud.factorization_machines.layout import TEST, TRAIN, Layout
@@ -129,8 +129,9 @@ class _Job:
             raise ClientError(f"mini_batch_size is {size}, but the train channel has {len(first)} records")
         log.epoch_stats(channel.path, 0, (start - self._started) * 1000, 1, channel.batch_bytes)
         log.record("Number of GPUs being used: 0")
-        log.record("[Sparse network] Building a sparse network.")
-        model = Model.initial(settings)
+        kind = "dense" if first.dense else "sparse"
+        log.record(f"[{kind.capitalize()} network] Building a {kind} network.")
+        model = Model.initial(settings, dense=first.dense)
         optimizer = Optimizer(model, settings)
         log.record("Create Store: local")
         initialized = Span(start, time.time())
@@ -169,6 +170,8 @@ class _Job:
         rows = done = 0
         sums.reset()
         for part in parts:
+            if part.dense != optimizer.dense:
+                raise ClientError(MIXED)
             batches = -(-len(part) // size)
             for first, last, publish in _segments(done, done + batches, interval):
                 scores = optimizer.run(part, first - done, last - done)

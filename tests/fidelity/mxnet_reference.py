@@ -2,9 +2,9 @@
 
     python mxnet_reference.py train|score FOLDER
 
-FOLDER holds data.npz (indptr, keys, values, labels, batch_size, epochs), model-symbol.json, model-0000.params
-(the network and the parameters to start from) and, for `train`, optimizer.json. Writes result.npz: the
-parameters and each row's score. Written for Python 3.7, which MXNet 1.3 needs.
+FOLDER holds data.npz (indptr, keys, values, labels, batch_size, epochs, dense), model-symbol.json,
+model-0000.params (the network and the parameters to start from) and, for `train`, optimizer.json. Writes
+result.npz: the parameters and each row's score. Written for Python 3.7, which MXNet 1.3 needs.
 """
 
 import json
@@ -26,6 +26,8 @@ def batches(data, features):
         rows = mx.nd.sparse.csr_matrix(
             (data["values"][begin:end], data["keys"][begin:end], indptr), shape=(size, features)
         )
+        if data["dense"]:
+            rows = rows.tostype("default")
         padded = np.concatenate([labels[first:last], np.zeros(missing, np.float32)])
         yield mx.io.DataBatch([rows], [mx.nd.array(padded)]), last - first
 
@@ -33,7 +35,11 @@ def batches(data, features):
 def main(command, folder):
     data = np.load(folder + "/data.npz")
     symbol, arguments, auxiliary = mx.model.load_checkpoint(folder + "/model", 0)
-    features = arguments["v"].shape[0]
+    dense = bool(data["dense"])
+    features = arguments["v"].shape[int(dense)]
+    bias, linear = "w0_weight", "w1_weight"
+    if dense:
+        bias, linear = "Linear_Plus_Bias_bias", "Linear_Plus_Bias_weight"
     module = mx.mod.Module(symbol, ["data"], ["out_label"])
     module.bind(
         [mx.io.DataDesc("data", (int(data["batch_size"]), features))],
@@ -55,9 +61,9 @@ def main(command, folder):
     arguments, _ = module.get_params()
     np.savez(
         folder + "/result.npz",
-        bias=arguments["w0_weight"].asnumpy(),
-        linear=arguments["w1_weight"].asnumpy(),
-        factors=arguments["v"].asnumpy(),
+        bias=arguments[bias].asnumpy(),
+        linear=arguments[linear].asnumpy(),
+        factors=arguments["v"].asnumpy().T if dense else arguments["v"].asnumpy(),
         scores=np.concatenate(scores),
     )
 

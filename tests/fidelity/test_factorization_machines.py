@@ -276,6 +276,7 @@ def mxnet_run(
         labels=data.labels,
         batch_size=settings.mini_batch_size,
         epochs=settings.epochs,
+        dense=data.dense,
     )
     artifact.write(folder / "model_algo-1", model, settings)
     with zipfile.ZipFile(folder / "model_algo-1") as archive:
@@ -335,6 +336,42 @@ def test_training_ends_at_mxnets_parameters(mxnet_python: str, tmp_path: Path, n
         optimizer.run(data, 0, -(-rows // size))
     # Adam divides by a gradient's size, so that the last bits of a tiny gradient grow.
     np.testing.assert_allclose(model.bias, theirs["bias"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(model.linear, theirs["linear"].ravel(), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(model.factors, theirs["factors"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(Scorer(model)(csr), theirs["scores"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.fidelity
+@pytest.mark.parametrize("predictor_type", ["regressor", "binary_classifier"])
+def test_dense_training_ends_at_mxnets_parameters(
+    mxnet_python: str, tmp_path: Path, predictor_type: str
+) -> None:
+    random = np.random.default_rng(5)
+    features, rows, size = 12, 90, 20
+    settings = Hyperparameters.parse(
+        {
+            "feature_dim": str(features),
+            "num_factors": "7",
+            "predictor_type": predictor_type,
+            "mini_batch_size": str(size),
+            "epochs": "100",
+            "linear_lr": "0.01",
+            "factors_lr": "0.01",
+            "factors_wd": "0.1",
+            "factors_init_sigma": "0.1",
+        }
+    )
+    csr = kernel.Rows(
+        np.arange(0, rows * features + 1, features),
+        np.tile(np.arange(features, dtype=np.int32), rows),
+        random.normal(size=rows * features).astype(np.float32),
+    )
+    data = Dataset(csr, random.integers(0, 2, rows).astype(np.float32), dense=True)
+    model = Model.initial(settings, dense=True)
+    theirs = mxnet_run(mxnet_python, "train", tmp_path, data, settings, model)
+    optimizer = Optimizer(model, settings)
+    for _ in range(settings.epochs):
+        optimizer.run(data, 0, -(-rows // size))
     np.testing.assert_allclose(model.linear, theirs["linear"].ravel(), rtol=0, atol=1e-4)
     np.testing.assert_allclose(model.factors, theirs["factors"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(Scorer(model)(csr), theirs["scores"], rtol=1e-4, atol=1e-4)

@@ -173,10 +173,7 @@ def test_estimator_trains_deploys_predicts_and_transforms(
 
 
 def test_factorization_machines_class_trains_and_predicts(workspace: Workspace) -> None:
-    """The algorithm's own class, with a record set of sparse records.
-
-    Its `record_set` would make dense ones, whose network is another; they are not trained here.
-    """
+    """The algorithm's own class, with a record set of sparse records."""
     from sagemaker import FactorizationMachines
     from sagemaker.amazon.amazon_estimator import RecordSet
     from sagemaker.amazon.common import RecordDeserializer
@@ -204,6 +201,33 @@ def test_factorization_machines_class_trains_and_predicts(workspace: Workspace) 
         record.label["score"].float32_tensor.values[0] for record in predictor.predict(workspace.records)
     ]
     assert ((np.array(scores) >= 0.5) == workspace.labels).mean() > 0.9
+    deleted(workspace, predictor)
+
+
+def test_record_set_of_an_array_trains_a_dense_network(workspace: Workspace) -> None:
+    from sagemaker import FactorizationMachines
+
+    estimator = FactorizationMachines(
+        **workspace.settings(),
+        **HYPERPARAMETERS,
+        linear_lr=0.05,
+        data_location=f"s3://{workspace.session.default_bucket()}/arrays/",
+    )
+    random = np.random.default_rng(0)
+    array = random.normal(size=(600, 5)).astype(np.float32)
+    labels = (array[:, 0] + array[:, 1] > 0).astype(np.float32)
+    estimator.fit(
+        [estimator.record_set(array, labels), estimator.record_set(array, labels, channel="test")],
+        mini_batch_size=100,
+    )
+    metrics = estimator.training_job_analytics.dataframe().set_index("metric_name")["value"]
+    assert metrics["test:binary_classification_accuracy"] > 0.9
+
+    predictor = estimator.deploy(1, "ml.m5.large", wait=False)
+    workspace.in_service(predictor.endpoint_name)
+    answers = predictor.predict(array)
+    scores = np.array([record.label["score"].float32_tensor.values[0] for record in answers])
+    assert ((scores >= 0.5) == labels).mean() > 0.9
     deleted(workspace, predictor)
 
 

@@ -354,17 +354,45 @@ def test_pipe_with_fewer_rows_than_a_batch(job: Job, encode: Encode) -> None:
     assert "mini_batch_size is 4, but the train channel has 3 records" in failure(job)
 
 
-def test_dense_rows_are_refused(job: Job) -> None:
-    # features {"values": {float32_tensor {values: six numbers}}} and the label 1, as the SDK writes them.
-    tensor = bytes.fromhex("0a18") + np.ones(6, "<f4").tobytes()
-    entry = bytes.fromhex("0a06") + b"values" + bytes.fromhex("121c 121a") + tensor
-    label = bytes.fromhex("1212 0a06") + b"values" + bytes.fromhex("1208 1206 0a04 0000803f")
-    payload = bytes([0x0A, len(entry)]) + entry + label
-    frame = (
-        bytes.fromhex("0a23d7ce") + len(payload).to_bytes(4, "little") + payload + bytes(-len(payload) % 4)
-    )
-    job.put("train", "train.protobuf", frame * 6)
-    assert "file train.protobuf are dense: only sparse rows" in failure(job)
+def encode_dense(rows: list[dict[int, float]], labels: list[float]) -> bytes:
+    """Records as the SDK's write_numpy_to_dense_tensor lays them out: all six values, no keys, no shape."""
+    frames = b""
+    for row, label in zip(rows, labels, strict=True):
+        values = np.array([row.get(key, 0) for key in range(6)], "<f4").tobytes()
+        tensor = bytes.fromhex("0a18") + values
+        entry = bytes.fromhex("0a06") + b"values" + bytes.fromhex("121c 121a") + tensor
+        number = np.array([label], "<f4").tobytes()
+        payload = bytes([0x0A, len(entry)]) + entry
+        payload += bytes.fromhex("1212 0a06") + b"values" + bytes.fromhex("1208 1206 0a04") + number
+        size = len(payload).to_bytes(4, "little")
+        frames += bytes.fromhex("0a23d7ce") + size + payload + bytes(-len(payload) % 4)
+    return frames
+
+
+def test_dense_rows_train_a_dense_network(job: Job, encode: Encode) -> None:
+    given = {**GIVEN, "epochs": "40", "factors_lr": "0.05", "linear_lr": "0.05"}
+    job.put("train", "train.protobuf", encode_dense(ROWS, LABELS))
+    job.put("test", "test.protobuf", encode(ROWS, LABELS))
+    job.configure(given, {"train": {}, "test": {}})
+    log = run(job)
+    assert "[Dense network] Building a dense network." in log
+    model = artifact.read(job.model)
+    assert model.dense
+    with zipfile.ZipFile(job.model) as archive:
+        names = [node["name"] for node in json.loads(archive.read("symbol.json"))["nodes"]]
+    assert {"Linear_Plus_Bias_weight", "Linear_Plus_Bias_bias", "v"} <= set(names)
+    found = re.search(r"#test_score .*\('binary_classification_accuracy', ([\d.]+)\)", log)
+    assert found
+    assert float(found[1]) == 1
+
+
+@pytest.mark.parametrize("dense_first", [True, False])
+def test_dense_and_sparse_rows_do_not_mix(job: Job, encode: Encode, dense_first: bool) -> None:
+    contents = [encode_dense(ROWS, LABELS), encode(ROWS, LABELS)]
+    for number, content in enumerate(contents if dense_first else reversed(contents)):
+        job.put("train", f"part-{number}.protobuf", content)
+    # The fixture's own file comes last.
+    assert "Some rows are sparse, with keys, and some dense" in failure(job)
 
 
 @pytest.mark.parametrize(
