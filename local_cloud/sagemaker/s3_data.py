@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,12 @@ def _of_manifest(s3: Any, uri: str) -> Iterator[S3Object]:
     for name in names:
         data_bucket, data_key = parse_uri(prefix + name)
         yield S3Object(data_bucket, data_key, name)
+
+
+def chunks(s3: Any, items: Sequence[S3Object]) -> Iterator[bytes]:
+    """Read objects one behind the other, about 1 MiB at a time."""
+    for item in items:
+        yield from s3.get_object(Bucket=item.bucket, Key=item.key)["Body"].iter_chunks(_CHUNK_BYTES)
 
 
 def download(s3: Any, item: S3Object, target: Path) -> None:

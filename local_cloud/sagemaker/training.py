@@ -5,11 +5,12 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from local_cloud.sagemaker import images, s3_data
+from local_cloud.sagemaker import images, pipes, s3_data
 from local_cloud.sagemaker.algorithm_metrics import METRIC_DEFINITIONS, metrics_in
 from local_cloud.sagemaker.containers import Container
 from local_cloud.sagemaker.context import Context
@@ -28,6 +29,7 @@ STOP_GRACE_SECONDS = 120.0
 _FAILURE_CHARACTERS = 1024
 _DEFAULT_MAX_RUNTIME_SECONDS = 86_400
 _HOST = "algo-1"
+_PIPE = "Pipe"
 
 _STATUS_MESSAGES = {
     "Starting": "Preparing the instances for training",
@@ -69,6 +71,7 @@ class TrainingJob:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._metrics: dict[str, dict[str, Any]] = {}
+        self._pipes: list[tuple[Path, Callable[[], Iterator[bytes]]]] = []
         moment = now()
         self._record: Record = {
             **{key: value for key, value in parameters.items() if key not in ("Tags",)},
@@ -180,7 +183,8 @@ class TrainingJob:
         if self._stop.is_set():
             return "Stopped", "Stopped", None
         self._enter("InProgress", "Training")
-        code, overtime = self._run_container(root)
+        with pipes.feeding(self._pipes):
+            code, overtime = self._run_container(root)
         if code != 0 and not (self._stop.is_set() or overtime):
             return "Failed", "Failed", _failure_reason(root, code)
         if not self._stop.is_set():
@@ -198,10 +202,15 @@ class TrainingJob:
         for channel in record.get("InputDataConfig", []):
             source = channel["DataSource"]["S3DataSource"]
             folder = root / "input" / "data" / channel["ChannelName"]
-            for item in s3_data.objects(s3, source, role=record["RoleArn"], region=self._scope.region):
-                s3_data.download(s3, item, folder / item.path)
-            channels[channel["ChannelName"]] = _channel_configuration(channel, source, record)
-        configuration = {
+            items = s3_data.objects(s3, source, role=record["RoleArn"], region=self._scope.region)
+            configuration = _channel_configuration(channel, source, record)
+            if configuration["TrainingInputMode"] == _PIPE:
+                self._pipes.append((folder, partial(s3_data.chunks, s3, items)))
+            else:
+                for item in items:
+                    s3_data.download(s3, item, folder / item.path)
+            channels[channel["ChannelName"]] = configuration
+        files = {
             "hyperparameters.json": record.get("HyperParameters", {}),
             "inputdataconfig.json": channels,
             "resourceconfig.json": {
@@ -211,7 +220,7 @@ class TrainingJob:
             },
         }
         (root / "input" / "config").mkdir(parents=True)
-        for name, content in configuration.items():
+        for name, content in files.items():
             (root / "input" / "config" / name).write_text(json.dumps(content))
         (root / "model").mkdir()
         (root / "output" / "data").mkdir(parents=True)
@@ -347,12 +356,9 @@ class TrainingJobs:
         self._context.require_role(scope, parameters["RoleArn"])
         s3 = self._context.cloud.client("s3", scope)
         for channel in parameters.get("InputDataConfig", []):
-            mode = channel.get("InputMode", algorithm["TrainingInputMode"])
             source = channel["DataSource"].get("S3DataSource")
-            if mode == "Pipe" or source is None:
-                raise validation(
-                    f"Channel {channel['ChannelName']}: the local cloud reads S3, in File or FastFile mode"
-                )
+            if source is None:
+                raise validation(f"Channel {channel['ChannelName']}: the local cloud reads channels from S3")
             s3_data.objects(s3, source, role=parameters["RoleArn"], region=scope.region)
 
     def get(self, scope: Scope, name: str) -> TrainingJob:

@@ -40,6 +40,53 @@ def channel(name: str, uri: str) -> dict[str, Any]:
     }
 
 
+def test_pipe_mode_gives_the_model_that_file_mode_gives(
+    cloud: RunningCloud, service_role: Callable[[RunningCloud], str]
+) -> None:
+    sagemaker, s3 = cloud.client("sagemaker"), cloud.client("s3")
+    role, name = service_role(cloud), f"fm-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=name)
+    for number in range(2):
+        s3.put_object(Bucket=name, Key=f"train/{number}.protobuf", Body=ratings(2000, seed=number)[0])
+    s3.put_object(Bucket=name, Key="test/test.protobuf", Body=ratings(500, seed=2)[0])
+
+    def trained(mode: str, uri: str) -> dict[str, Any]:
+        job = f"{name}-{mode.lower()}-{uuid.uuid4().hex[:4]}"
+        sagemaker.create_training_job(
+            TrainingJobName=job,
+            AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": mode},
+            RoleArn=role,
+            HyperParameters={
+                "feature_dim": str(FEATURES),
+                "num_factors": "4",
+                "predictor_type": "binary_classifier",
+                "epochs": "3",
+                "mini_batch_size": "100",
+            },
+            InputDataConfig=[channel("train", uri), channel("test", f"s3://{name}/test/")],
+            OutputDataConfig={"S3OutputPath": f"s3://{name}/models/"},
+            ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+            StoppingCondition={"MaxRuntimeInSeconds": 300},
+        )
+
+        def ended() -> bool:
+            status: str = sagemaker.describe_training_job(TrainingJobName=job)["TrainingJobStatus"]
+            return status in ("Completed", "Failed")
+
+        wait_for(ended)
+        return sagemaker.describe_training_job(TrainingJobName=job)
+
+    models = [
+        s3.get_object(Bucket=name, Key=f"models/{job['TrainingJobName']}/output/model.tar.gz")["Body"].read()
+        for job in (trained("File", f"s3://{name}/train/"), trained("Pipe", f"s3://{name}/train/"))
+    ]
+    assert models[0] == models[1]
+    s3.put_object(Bucket=name, Key="broken/1.protobuf", Body=b"RecordIO?")
+    failed = trained("Pipe", f"s3://{name}/broken/")
+    assert failed["TrainingJobStatus"] == "Failed"
+    assert "channel 'train', pipe train_0" in failed["FailureReason"]
+
+
 def test_train_register_transform_serve_delete(
     cloud: RunningCloud, service_role: Callable[[RunningCloud], str]
 ) -> None:
