@@ -186,14 +186,6 @@ class Catalog(BaseModel):
         """The index of the movie with this id, None where there is none."""
         return self._movie_indexes.get(movie)
 
-    def user_column(self, index: int) -> int:
-        """The column of the user with this index."""
-        return self.groups[0].offset + index
-
-    def movie_column(self, index: int) -> int:
-        """The column of the movie with this index."""
-        return self.groups[1].offset + index
-
     @cached_property
     def _groups(self) -> dict[str, Group]:
         return {group.name: group for group in self.groups}

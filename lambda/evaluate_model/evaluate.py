@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.catalog import Catalog, Group
+from data_prep.catalog import Catalog
 from data_prep.errors import DataError
 from data_prep.manifest import ChannelFacts, Manifest
 from data_prep.recordio import SparseRecords, decode_sparse
@@ -123,11 +123,10 @@ class _Evaluator:
         return parse_scores(self._store.open(uri), source=uri, rows=len(records))
 
     def _candidates(self, records: SparseRecords, channel: ChannelFacts) -> Candidates:
-        users, movies = self._catalog.groups
         try:
             return Candidates(
-                users=_members(records, users),
-                movies=_members(records, movies),
+                users=_members(records, self._catalog, "user"),
+                movies=_members(records, self._catalog, "movie"),
                 relevant=records.labels == 1,
             )
         except EvaluationError as error:
@@ -148,12 +147,15 @@ def _reference_rows(records: SparseRecords, scores: NDArray[np.float64]) -> tupl
     )
 
 
-def _members(records: SparseRecords, group: Group) -> NDArray[np.int64]:
+def _members(records: SparseRecords, catalog: Catalog, name: str) -> NDArray[np.int64]:
     """Return the one member of a group of columns that each row has, int64[rows]."""
+    group = catalog.group(name)
+    if group is None:
+        raise EvaluationError(f"the rows have no columns of group {name}: prepare with the feature {name}")
     inside = (records.keys >= group.offset) & (records.keys < group.offset + group.size)
     rows = np.repeat(np.arange(len(records)), np.diff(records.indptr))[inside]
     if not np.array_equal(rows, np.arange(len(records))):
         counts = np.bincount(rows, minlength=len(records))
         row = int((counts != 1).argmax())
-        raise EvaluationError(f"record {row + 1} has {counts[row]} columns of group {group.name}, not one")
+        raise EvaluationError(f"record {row + 1} has {counts[row]} columns of group {name}, not one")
     return records.keys[inside] - group.offset

@@ -1,12 +1,15 @@
 """Asks the SageMaker endpoint for scores."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
+from data_prep.recordio import SparseRecords
 from recommend.errors import ModelFailedError, UnavailableError
 
 if TYPE_CHECKING:
@@ -30,32 +33,23 @@ logger = Logger(child=True)
 
 
 class Endpoint:
-    """A deployed binary Factorization Machines model of `feature_dim` columns."""
+    """A deployed binary Factorization Machines model."""
 
-    def __init__(self, client: "SageMakerRuntimeClient", *, name: str, feature_dim: int) -> None:
+    def __init__(self, client: "SageMakerRuntimeClient", *, name: str) -> None:
         self.name = name
         self._client = client
-        self._feature_dim = feature_dim
 
-    def scores(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        """Return one probability per row; a row is the ascending columns that hold a 1, all others hold 0.
+    def scores(self, batches: Iterable[SparseRecords]) -> list[float]:
+        """Return one probability per row of all batches, in their order.
 
         Raises:
             UnavailableError: the endpoint cannot be reached, is not there, throttles, or is not ready.
             ModelFailedError: the model answers with an error, or with anything but one probability per row.
         """
         scores: list[float] = []
-        for body, instances in _request_bodies(self._instance(row) for row in rows):
+        for body, instances in _request_bodies(instance for rows in batches for instance in _instances(rows)):
             scores += _scores(self._invoke(body), instances)
         return scores
-
-    def _instance(self, columns: Sequence[int]) -> str:
-        """Encode one row in the sparse JSON form of the common request format.
-
-        https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html
-        """
-        features = {"keys": columns, "shape": [self._feature_dim], "values": [1] * len(columns)}
-        return json.dumps({"data": {"features": features}}, separators=(",", ":"))
 
     def _invoke(self, body: bytes) -> bytes:
         try:
@@ -79,6 +73,28 @@ class Endpoint:
         except (ConnectionError, HTTPClientError) as error:
             logger.exception("InvokeEndpoint was not answered")
             raise UnavailableError("The model endpoint did not answer in time. Try again later.") from error
+
+
+def _instances(rows: SparseRecords) -> Iterator[str]:
+    """Encode each row in the sparse JSON form of the common request format.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html
+    """
+    keys = [str(key) for key in rows.keys.tolist()]
+    # There are few values: they depend on a row's group of columns and on the length of its list.
+    distinct, places = np.unique(rows.values, return_inverse=True)
+    texts = [_number(value) for value in distinct]
+    values = [texts[place] for place in places.tolist()]
+    for first, end in pairwise(rows.indptr.tolist()):
+        yield (
+            f'{{"data":{{"features":{{"keys":[{",".join(keys[first:end])}],"shape":[{rows.shape}],'
+            f'"values":[{",".join(values[first:end])}]}}}}}}'
+        )
+
+
+def _number(value: np.float32) -> str:
+    """The shortest JSON number that is read as this float32."""
+    return np.format_float_positional(value, trim="-")
 
 
 def _request_bodies(instances: Iterable[str]) -> Iterator[tuple[bytes, int]]:

@@ -35,7 +35,6 @@ def _recommender() -> Recommender:
     endpoint = Endpoint(
         boto3.client("sagemaker-runtime", config=_CLIENT_CONFIG),
         name=settings.endpoint_name,
-        feature_dim=data.catalog.feature_dim,
     )
     return Recommender(model_package=settings.model_package_arn, data=data, endpoint=endpoint)
 

@@ -34,7 +34,7 @@ def load_model_data(*, sagemaker: "SageMakerClient", s3: "S3Client", model_packa
     Raises:
         UnavailableError: AWS refused or did not answer.
         KeyError: the package has no such metadata.
-        data_prep.errors.DataError: the catalog is not one.
+        data_prep.errors.DataError: the catalog or the histories are not such.
     """
     with _as_unavailable():
         package = sagemaker.describe_model_package(ModelPackageName=model_package_arn)

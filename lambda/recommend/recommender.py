@@ -3,6 +3,10 @@
 import heapq
 from collections.abc import Sequence
 
+import numpy as np
+
+from data_prep.catalog import UNKNOWN
+from data_prep.features import FeatureEncoder
 from recommend.endpoint import Endpoint
 from recommend.errors import UnknownMovieError
 from recommend.model_data import ModelData
@@ -24,6 +28,7 @@ class Recommender:
         self.endpoint = endpoint
         self._catalog = data.catalog
         self._histories = data.histories
+        self._encoder = FeatureEncoder(data.catalog, data.histories)
 
     def recommend(self, user: str, *, count: int, minimum_score: float) -> Recommendations:
         """Rank the movies that the user has not rated; equal scores in the catalog's order.
@@ -32,11 +37,14 @@ class Recommender:
             UnavailableError, ModelFailedError: there are no scores.
         """
         index = self._catalog.user_index(user)
-        rated = frozenset(self._histories.movies(index)) if index is not None else frozenset()
-        unrated = [movie for movie in range(len(self._catalog.movies)) if movie not in rated]
-        scores = self.endpoint.scores([self._columns(index, movie) for movie in unrated])
+        unrated = np.arange(len(self._catalog.movies))
+        if index is not None:
+            unrated = np.setdiff1d(unrated, self._histories.movies(index), assume_unique=True)
+        scores = self._scores([index] * len(unrated), unrated.tolist())
         wanted = (
-            (-score, movie) for score, movie in zip(scores, unrated, strict=True) if score >= minimum_score
+            (-score, movie)
+            for score, movie in zip(scores, unrated.tolist(), strict=True)
+            if score >= minimum_score
         )
         return Recommendations(
             user=user,
@@ -67,9 +75,7 @@ class Recommender:
             raise UnknownMovieError(f"Not in the catalog: {', '.join(unknown[:_NAMED_AT_MOST])}{more}.")
         users = [self._catalog.user_index(pair.user) for pair in pairs]
         known_movies = [movie for movie in movies if movie is not None]
-        scores = self.endpoint.scores(
-            [self._columns(user, movie) for user, movie in zip(users, known_movies, strict=True)]
-        )
+        scores = self._scores(users, known_movies)
         return Predictions(
             model_package=self.model_package,
             predictions=[
@@ -91,11 +97,11 @@ class Recommender:
         Raises:
             UnavailableError, ModelFailedError: they are not.
         """
-        self.endpoint.scores([self._columns(None, 0)])
+        self._scores([None], [0])
 
-    def _columns(self, user: int | None, movie: int) -> list[int]:
-        movie_column = self._catalog.movie_column(movie)
-        return [movie_column] if user is None else [self._catalog.user_column(user), movie_column]
+    def _scores(self, users: Sequence[int | None], movies: Sequence[int]) -> list[float]:
+        known = np.array([UNKNOWN if user is None else user for user in users], dtype=np.int64)
+        return self.endpoint.scores(self._encoder.batches(known, np.array(movies, dtype=np.int64)))
 
     def _recommendation(self, rank: int, movie: int, score: float) -> Recommendation:
         entry = self._catalog.movies[movie]

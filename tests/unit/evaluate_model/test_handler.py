@@ -262,6 +262,20 @@ def test_files_that_do_not_fit_are_named(
     assert f"{FOLDER}/evaluation.json" not in objects
 
 
+def test_rows_that_do_not_tell_the_movie_cannot_be_ranked(objects: dict[str, bytes]) -> None:
+    content = json.loads(catalog())
+    user = content["groups"][0]
+    objects[f"{DATA}/catalog.json"] = json.dumps(
+        content | {"groups": [user], "feature_dim": user["size"]}
+    ).encode()
+
+    with pytest.raises(
+        EvaluationError, match="no columns of group movie: prepare with the feature movie"
+    ) as error:
+        run()
+    assert f"{DATA}/ranking/ranking.protobuf: " in str(error.value)
+
+
 @pytest.mark.parametrize("uri", [f"{DATA}/manifest.json", f"{DATA}/histories.bin", ARTIFACT])
 def test_a_missing_file_is_named(objects: dict[str, bytes], uri: str) -> None:
     del objects[uri]
