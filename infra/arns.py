@@ -21,6 +21,11 @@ def parameter_arn(stack: Stack, name: str) -> str:
     return stack.format_arn(service="ssm", resource="parameter", resource_name=name.removeprefix("/"))
 
 
+def stack_arns(stack: Stack, name: str) -> str:
+    """The ARNs of the CloudFormation stacks called `name`, of which one is there at a time."""
+    return stack.format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*")
+
+
 def execution_arns(stack: Stack, state_machine_name: str) -> str:
     """The ARNs of all executions of a state machine."""
     return stack.format_arn(

@@ -22,7 +22,7 @@ hour, without a reason: give up before it."""
 
 
 class CustomResourceProvider(Construct):
-    """Calls `on_event`, then `is_complete`, where there is one, every ten seconds until it is.
+    """Calls `on_event`, then `is_complete`, where there is one, every five seconds until it is.
 
     As CDK defines them, the framework's functions may create log groups, and theirs would stay in the account
     without a retention. Here they write to one log group of the stack's and can create none.
@@ -53,7 +53,7 @@ class CustomResourceProvider(Construct):
             is_complete_handler=is_complete,
             framework_on_event_role=on_event_role,
             framework_complete_and_timeout_role=is_complete_role,
-            query_interval=None if is_complete is None else Duration.seconds(10),
+            query_interval=None if is_complete is None else Duration.seconds(5),
             total_timeout=None if is_complete is None else LONGEST_WAIT,
             log_group=logs,
         )

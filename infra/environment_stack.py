@@ -7,6 +7,11 @@ from constructs import Construct
 from infra.environment import Environment
 
 
+def stack_name(settings: Environment, part: str) -> str:
+    """The name of the environment's stack `part`: "storage", "training", "serving"."""
+    return f"{settings.prefix}-{part}"
+
+
 class EnvironmentStack(Stack):
     """A stack in the environment's account and region, with its protection from deletion."""
 
@@ -14,7 +19,7 @@ class EnvironmentStack(Stack):
         """Define the stack `movie-recommender-<environment>-<part>`."""
         super().__init__(
             scope,
-            f"{settings.prefix}-{part}",
+            stack_name(settings, part),
             env=CdkEnvironment(account=settings.account, region=settings.region),
             description=description,
             termination_protection=settings.termination_protection,

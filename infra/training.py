@@ -10,13 +10,14 @@ from infra.environment_stack import EnvironmentStack
 from infra.first_model import FirstModel
 from infra.function import BundledFunction
 from infra.permission import allow
+from infra.release import Release
 from infra.storage import MODELS_PREFIX, RATINGS_PREFIX, StorageStack
 from infra.training_workflow import TrainingWorkflow
 from infra.triggers import Triggers
 
 
 class TrainingStack(EnvironmentStack):
-    """The functions that prepare data and evaluate models, the workflow between them, and what starts it."""
+    """What turns ratings into a registered model and releases it, and what starts that."""
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class TrainingStack(EnvironmentStack):
             scope,
             "training",
             settings=settings,
-            description="Movie recommender: from ratings to a registered model",
+            description="Movie recommender: from ratings to a released model",
         )
         workflow = TrainingWorkflow(
             self,
@@ -53,12 +54,14 @@ class TrainingStack(EnvironmentStack):
             prepare_data=self._prepare_data(settings, training, storage, functions / "prepare_data"),
             evaluate_model=self._evaluate_model(settings, training, storage, functions / "evaluate_model"),
         )
+        release = Release(self, "Release", settings=settings, bundle=functions / "release_model")
         first_model = FirstModel(
             self,
             "FirstModel",
             settings=settings,
             storage=storage,
             workflow=workflow,
+            release=release,
             ratings=ratings,
             bundle=functions / "first_model",
         )
@@ -73,6 +76,7 @@ class TrainingStack(EnvironmentStack):
         # The first model's own upload must not start a second training.
         triggers.node.add_dependency(first_model)
         CfnOutput(self, "StateMachineArn", value=workflow.state_machine.state_machine_arn)
+        CfnOutput(self, "ReleaseStateMachineArn", value=release.state_machine.state_machine_arn)
 
     def _prepare_data(
         self, settings: Environment, training: TrainingSettings, storage: StorageStack, bundle: Path

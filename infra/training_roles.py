@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra import images
-from infra.arns import log_group_arns, model_package_arns, parameter_arn, sagemaker_arn
+from infra.arns import log_group_arns, model_package_arns, sagemaker_arn
 from infra.environment import Environment
 from infra.permission import allow
 from infra.sagemaker_role import sagemaker_role
@@ -128,27 +128,4 @@ def workflow_role(
     )
     allow(role, "kms:Decrypt", on=storage.key.key_arn)
     allow(role, "ecr:BatchGetImage", "ecr:DescribeImages", on=images.repository_arn(stack.region))
-    allow(
-        role,
-        "ssm:PutParameter",
-        on=parameter_arn(stack, settings.model_package_parameter),
-    )
-    # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html and xray-iam.html
-    allow(
-        role,
-        "logs:CreateLogDelivery",
-        "logs:DeleteLogDelivery",
-        "logs:DescribeLogGroups",
-        "logs:DescribeResourcePolicies",
-        "logs:GetLogDelivery",
-        "logs:ListLogDeliveries",
-        "logs:PutResourcePolicy",
-        "logs:UpdateLogDelivery",
-        "xray:GetSamplingRules",
-        "xray:GetSamplingTargets",
-        "xray:PutTelemetryRecords",
-        "xray:PutTraceSegments",
-        on="*",
-        because="Log delivery and X-Ray act on no resource that IAM can name",
-    )
     return role

@@ -8,7 +8,7 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from infra.environment import Environment, TrainingSettings
-from infra.log_group import log_group
+from infra.state_machine import LoggedStateMachine
 from infra.storage import StorageStack
 from infra.training_roles import job_role, workflow_role
 from infra.workflow_jobs import Jobs, scores_uri
@@ -67,30 +67,16 @@ class TrainingWorkflow(Construct):
     def _state_machine(
         self, settings: Environment, training: TrainingSettings, role: iam.Role, steps: sfn.IChainable
     ) -> sfn.StateMachine:
-        machine = sfn.StateMachine(
+        return LoggedStateMachine(
             self,
             "StateMachine",
             comment="Ratings in, a registered model out",
-            definition_body=sfn.DefinitionBody.from_chainable(steps),
-            # The tasks would add statements on all jobs and all models; the role has narrower ones.
-            role=role.without_policy_updates(),
+            steps=steps,
+            role=role,
             timeout=Duration.minutes(training.max_runtime_minutes).plus(Duration.hours(4)),
-            logs=sfn.LogOptions(
-                destination=log_group(
-                    self,
-                    "Logs",
-                    # The prefix keeps CloudWatch Logs' resource policy from growing with each log group:
-                    # https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
-                    name=f"/aws/vendedlogs/states/{settings.prefix}-training",
-                    retention_days=settings.logs.retention_days,
-                ),
-                level=sfn.LogLevel.ALL,
-                include_execution_data=True,
-            ),
-            tracing_enabled=True,
+            log_name=f"{settings.prefix}-training",
+            retention_days=settings.logs.retention_days,
         )
-        machine.node.add_dependency(role)
-        return machine
 
     def _remember_execution(self) -> sfn.Pass:
         # A payload cannot mix an optional part of the input with the execution's id: the id joins the input.

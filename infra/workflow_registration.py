@@ -1,6 +1,5 @@
-"""The states of the training workflow that register a model and release it."""
+"""The state of the training workflow that registers a model."""
 
-from aws_cdk import Duration
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
@@ -13,8 +12,10 @@ from infra.workflow_jobs import JSON_LINES, RECORDIO, RUN_NAME, retry_service_er
 def register_model(
     workflow: Construct, *, settings: Environment, training: TrainingSettings
 ) -> sfn.IChainable:
-    """Register the model with its evaluation and its origin; release it if nobody has to approve it first."""
-    released = training.approval == "automatic"
+    """Register the model with its evaluation and its origin, approved if no person has to do that.
+
+    The approval is what releases it: infra/release.py.
+    """
     register = tasks.CallAwsService(
         workflow,
         "Register",
@@ -25,7 +26,9 @@ def register_model(
             "ModelPackageDescription": sfn.JsonPath.format(
                 "Factorization Machines trained on {}", sfn.JsonPath.string_at("$.prepared.source_key")
             ),
-            "ModelApprovalStatus": "Approved" if released else "PendingManualApproval",
+            "ModelApprovalStatus": "Approved"
+            if training.approval == "automatic"
+            else "PendingManualApproval",
             "InferenceSpecification": {
                 "Containers": [
                     {
@@ -66,29 +69,4 @@ def register_model(
         result_path="$.package",
     )
     retry_service_errors(register)
-    return register.next(_publish(workflow, settings)) if released else register
-
-
-def _publish(workflow: Construct, settings: Environment) -> tasks.CallAwsService:
-    publish = tasks.CallAwsService(
-        workflow,
-        "Publish",
-        comment="Make it the model that the next deployment of the serving stack serves",
-        service="ssm",
-        action="putParameter",
-        parameters={
-            "Name": settings.model_package_parameter,
-            "Description": "The model package that the serving stack serves",
-            "Type": "String",
-            "Value": sfn.JsonPath.string_at("$.package.arn"),
-            "Overwrite": True,
-        },
-        iam_resources=[],
-        result_path=sfn.JsonPath.DISCARD,
-    )
-    publish.add_retry(
-        max_attempts=3,
-        interval=Duration.seconds(2),
-        errors=["Ssm.InternalServerErrorException", "Ssm.SsmException", "Ssm.TooManyUpdatesException"],
-    )
-    return publish
+    return register

@@ -14,6 +14,7 @@ class Properties(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     state_machine_arn: str = Field(alias="StateMachineArn")
+    release_state_machine_arn: str = Field(alias="ReleaseStateMachineArn")
     raw_bucket: str = Field(alias="RawBucket")
     asset_bucket: str = Field(alias="AssetBucket")
     asset_key: str = Field(alias="AssetKey")
@@ -21,6 +22,9 @@ class Properties(BaseModel):
     model_package_group: str = Field(alias="ModelPackageGroup")
     parameter_name: str = Field(alias="ParameterName")
     name_prefix: str = Field(alias="NamePrefix", description="What the workflow's runs are named after.")
+    wait_minutes: int = Field(
+        alias="WaitMinutes", description="How long after its start a creation gives up, and says why."
+    )
 
 
 class LifecycleEvent(BaseModel):

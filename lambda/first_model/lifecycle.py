@@ -4,17 +4,19 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 
 from first_model.events import LifecycleEvent, Properties
-from first_model.failure import FirstModelError, failure_message
+from first_model.failure import FirstModelError, failure_message, flattened_cause
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker.type_defs import ModelPackageSummaryTypeDef
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
@@ -39,7 +41,7 @@ class FirstModel:
         """Start what the event asks for.
 
         Create: bring the ratings in and start the state machine. Update: bring changed ratings in; their
-        arrival in the bucket starts the state machine. Delete: stop the state machine's executions.
+        arrival in the bucket starts the state machine. Delete: stop what trains and what releases.
 
         The physical id stays the same for the resource's whole life: to CloudFormation a new one would mean a
         replacement, and it would delete the old one, models and all.
@@ -58,30 +60,27 @@ class FirstModel:
                 ):
                     self._bring_ratings(properties)
             case "Delete":
-                for arn in self._running(properties.state_machine_arn):
+                for arn in self._running(properties):
                     self._stop(arn)
         return {"PhysicalResourceId": event.physical_resource_id}
 
     def poll(self, event: LifecycleEvent) -> dict[str, Any]:
         """Say whether what `begin` started is done, and finish it.
 
+        A model is made when it is released, which an approval by a person may have to precede.
+
         Raises:
-            FirstModelError: the state machine did not make a model.
+            FirstModelError: the model was not trained or not released, or it took too long.
         """
         properties = event.properties
         match event.request_type:
             case "Create":
-                if not self._succeeded(event):
-                    return {"IsComplete": False}
-                package = self._current_package(properties)
+                package = self._made(event)
                 if package is None:
-                    raise FirstModelError(
-                        f"The state machine succeeded, but neither parameter {properties.parameter_name} nor "
-                        f"model package group {properties.model_package_group} holds a model package."
-                    )
+                    return {"IsComplete": False}
                 return {"IsComplete": True, "Data": {"ModelPackageArn": package}}
             case "Update":
-                package = self._current_package(properties)
+                package = self._released(properties)
                 return {"IsComplete": True, "Data": {"ModelPackageArn": package} if package else {}}
             case "Delete":
                 return {"IsComplete": self._clean_up(properties)}
@@ -106,17 +105,74 @@ class FirstModel:
             return f"{properties.state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
         return started["executionArn"]
 
-    def _succeeded(self, event: LifecycleEvent) -> bool:
+    def _made(self, event: LifecycleEvent) -> str | None:
+        """Return the released package, or None while there is still something to wait for."""
         if event.execution_arn is None:
             raise FirstModelError("The event has no ExecutionArn: it was not returned by on_event.")
         execution = self._stepfunctions.describe_execution(executionArn=event.execution_arn)
+        properties = event.properties
+        late = datetime.now(UTC) - execution["startDate"] > timedelta(minutes=properties.wait_minutes)
         match execution["status"]:
+            case "RUNNING" | "PENDING_REDRIVE" if late:
+                raise FirstModelError(
+                    f"Training the first model takes longer than the {properties.wait_minutes} minutes that "
+                    f"its deployment can wait (execution {execution['name']})."
+                )
             case "RUNNING" | "PENDING_REDRIVE":
-                return False
+                return None
             case "SUCCEEDED":
-                return True
+                package = self._released(properties)
+                if package is None:
+                    self._require_hope(properties, late=late)
+                return package
             case _:
                 raise FirstModelError(self._failure(execution))
+
+    def _released(self, properties: Properties) -> str | None:
+        """Return the package that the parameter names."""
+        try:
+            return self._ssm.get_parameter(Name=properties.parameter_name)["Parameter"]["Value"]
+        except self._ssm.exceptions.ParameterNotFound:
+            return None
+
+    def _require_hope(self, properties: Properties, *, late: bool) -> None:
+        """Fail if the trained package is not going to be released, or not in time."""
+        newest = self._newest_package(properties.model_package_group)
+        if newest is None:
+            raise FirstModelError(
+                f"The state machine succeeded, but model package group {properties.model_package_group} "
+                "holds no model package."
+            )
+        arn = newest["ModelPackageArn"]
+        match newest.get("ModelApprovalStatus"):
+            case "Rejected":
+                raise FirstModelError(f"Model package {arn} was rejected, so that there is none to serve.")
+            case "PendingManualApproval" if late:
+                raise FirstModelError(
+                    f"Nobody approved model package {arn} within the {properties.wait_minutes} minutes that "
+                    "a first deployment can wait for training and approval. Deploy again, and while the "
+                    "deployment waits: aws sagemaker update-model-package --model-approval-status Approved "
+                    "--model-package-arn <the ARN that aws sagemaker list-model-packages "
+                    f"--model-package-group-name {properties.model_package_group} shows>"
+                )
+            case "Approved":
+                self._require_release(properties, arn, late=late)
+
+    def _require_release(self, properties: Properties, package: str, *, late: bool) -> None:
+        failed = self._stepfunctions.list_executions(
+            stateMachineArn=properties.release_state_machine_arn, statusFilter="FAILED", maxResults=1
+        )["executions"]
+        if failed:
+            execution = self._stepfunctions.describe_execution(executionArn=failed[0]["executionArn"])
+            raise FirstModelError(
+                f"Releasing model package {package} failed: {flattened_cause(execution.get('cause'))} "
+                f"(execution {execution['name']})"
+            )
+        if late:
+            raise FirstModelError(
+                f"Model package {package} is approved, but parameter {properties.parameter_name} does not "
+                f"name it: see the executions of {properties.release_state_machine_arn}."
+            )
 
     def _failure(self, execution: "DescribeExecutionOutputTypeDef") -> str:
         try:
@@ -132,20 +188,18 @@ class FirstModel:
             history = []
         return failure_message(execution, history)
 
-    def _current_package(self, properties: Properties) -> str | None:
-        """Return the model package that the parameter names, or the newest if none is approved yet."""
-        try:
-            return self._ssm.get_parameter(Name=properties.parameter_name)["Parameter"]["Value"]
-        except self._ssm.exceptions.ParameterNotFound:
-            newest = self._sagemaker.list_model_packages(
-                ModelPackageGroupName=properties.model_package_group,
-                SortBy="CreationTime",
-                SortOrder="Descending",
-                MaxResults=1,
-            )["ModelPackageSummaryList"]
-            return newest[0]["ModelPackageArn"] if newest else None
+    def _newest_package(self, group: str) -> "ModelPackageSummaryTypeDef | None":
+        newest = self._sagemaker.list_model_packages(
+            ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+        )["ModelPackageSummaryList"]
+        return newest[0] if newest else None
 
-    def _running(self, state_machine_arn: str) -> list[str]:
+    def _running(self, properties: Properties) -> list[str]:
+        """Return the executions that could make a package or the parameter."""
+        machines = (properties.state_machine_arn, properties.release_state_machine_arn)
+        return [arn for machine in machines for arn in self._running_of(machine)]
+
+    def _running_of(self, state_machine_arn: str) -> list[str]:
         pages = self._stepfunctions.get_paginator("list_executions").paginate(
             stateMachineArn=state_machine_arn, statusFilter="RUNNING"
         )
@@ -166,7 +220,7 @@ class FirstModel:
         Returns whether all is gone. Each call deletes one page of packages: a registry may hold hundreds, and
         a Lambda function has a time limit.
         """
-        if self._running(properties.state_machine_arn):
+        if self._running(properties):
             return False
         for name in self._scoring_models(properties.name_prefix):
             self._delete_model(name)

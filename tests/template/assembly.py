@@ -1,6 +1,7 @@
 """What a synthesis made of an environment, as the template tests read it."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,7 @@ from infra.application import build_app
 from infra.environment import Environment, load_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-FUNCTIONS = ("prepare_data", "evaluate_model", "first_model", "recommend")
+FUNCTIONS = ("prepare_data", "evaluate_model", "first_model", "release_model", "recommend", "verify_model")
 
 Template = dict[str, Any]
 Resource = dict[str, Any]
@@ -47,8 +48,21 @@ class Assembly:
         (found,) = [resource for name, resource in self.resources(kind) if containing in name]
         return found
 
+    def state_machine(self, containing: str) -> dict[str, Any]:
+        """The definition of the state machine whose logical id starts so; references become words."""
+        machine = self.the("AWS::StepFunctions::StateMachine", f"/{containing}")
+        _, parts = machine["Properties"]["DefinitionString"]["Fn::Join"]
+        text = "".join(part if isinstance(part, str) else _word(part) for part in parts)
+        definition: dict[str, Any] = json.loads(text)
+        return definition
+
     def constructs(self) -> list[IConstruct]:
         return self.app.node.find_all()
+
+
+def _word(reference: dict[str, Any]) -> str:
+    (value,) = reference.values()
+    return {"AWS::Partition": "aws"}.get(str(value), re.sub(r"\W", "", str(value))[:60])
 
 
 @cache

@@ -10,7 +10,9 @@ import pytest
 import evaluate_model.settings as evaluate_settings
 import prepare_data.settings as prepare_settings
 import recommend.settings as recommend_settings
+import release_model.settings as release_settings
 from first_model.events import Properties
+from infra.custom_resource_provider import LONGEST_WAIT
 from infra.environment import load_environment
 from infra.errors import ConfigurationError
 from tests.template.assembly import Assembly, Resource, changed, define, make_project
@@ -42,7 +44,7 @@ def test_stacks_are_deployed_one_after_the_other(dev: Assembly) -> None:
     ("part", "outputs"),
     [
         ("storage", {"RawBucketName", "PreparedBucketName", "ModelBucketName"}),
-        ("training", {"StateMachineArn"}),
+        ("training", {"StateMachineArn", "ReleaseStateMachineArn"}),
         ("serving", {"ApiUrl", "ApiKeyId", "EndpointName", "ModelPackageArn"}),
     ],
 )
@@ -126,6 +128,8 @@ class TestFunctions:
             "evaluate_model.handler.handler",
             "first_model.handler.on_event",
             "first_model.handler.is_complete",
+            "release_model.handler.begin",
+            "release_model.handler.check",
             "recommend.handler.handler",
         ],
     )
@@ -155,6 +159,17 @@ class TestFunctions:
         assert settings.min_accuracy == gate.min_accuracy
         assert settings.min_auc == gate.min_auc
         assert settings.max_cross_entropy == gate.max_cross_entropy
+
+    @pytest.mark.parametrize("step", ["begin", "check"])
+    def test_release_model_reads_its_settings(
+        self, dev: Assembly, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        self._set_variables(dev, f"release_model.handler.{step}", monkeypatch)
+        settings = release_settings.Settings.from_environment()
+
+        assert settings.parameter_name == PARAMETER
+        assert settings.model_package_group == dev.settings.model_package_group
+        assert f"{settings.serving_stack}.template.json" in {path.name for path in dev.folder.iterdir()}
 
     def test_recommend_reads_its_settings(self, dev: Assembly, monkeypatch: pytest.MonkeyPatch) -> None:
         self._set_variables(dev, "recommend.handler.handler", monkeypatch)
@@ -188,6 +203,14 @@ class TestFirstModel:
         assert "WorkflowRoleDefaultPolicy" in after
         assert "WorkflowStateMachine" in after
 
+    def test_finds_the_release_at_work(self, dev: Assembly) -> None:
+        after = " ".join(dev.the("Custom::FirstModel")["DependsOn"])
+
+        for part in ("ReleaseOnApproval", "ReleaseStateMachine", "ReleaseRoleDefaultPolicy"):
+            assert part in after
+        for step in ("Begin", "Check"):
+            assert f"Release{step}FunctionRoleDefaultPolicy" in after
+
     def test_gives_up_before_cloudformation_does(self, dev: Assembly) -> None:
         waiter = dev.the("AWS::StepFunctions::StateMachine", "waiter")
         text = "".join(map(str, waiter["Properties"]["DefinitionString"]["Fn::Join"][1]))
@@ -196,15 +219,20 @@ class TestFirstModel:
 
         assert interval is not None
         assert attempts is not None
-        assert int(interval[1]) == 10
+        assert int(interval[1]) == 5
         assert int(interval[1]) * int(attempts[1]) < 3600
+
+    def test_says_why_before_the_framework_gives_up_without_a_reason(self, dev: Assembly) -> None:
+        minutes = int(dev.the("Custom::FirstModel")["Properties"]["WaitMinutes"])
+
+        assert minutes * 60 < LONGEST_WAIT.to_seconds()
 
 
 class TestTriggers:
     """What starts the training."""
 
     def test_new_ratings(self, dev: Assembly) -> None:
-        rule = dev.the("AWS::Events::Rule")
+        rule = dev.the("AWS::Events::Rule", "/Triggers")
 
         pattern = rule["Properties"]["EventPattern"]
         assert pattern["source"] == ["aws.s3"]
@@ -220,7 +248,9 @@ class TestTriggers:
         }
 
     def test_upload_of_the_first_ratings_starts_nothing(self, dev: Assembly) -> None:
-        assert any("FirstModel" in name for name in dev.the("AWS::Events::Rule")["DependsOn"])
+        rule = dev.the("AWS::Events::Rule", "/Triggers")
+
+        assert any("FirstModel" in name for name in rule["DependsOn"])
 
     def test_schedule(self, assemblies: Callable[[str], Assembly]) -> None:
         scheduled = assemblies("dev that keeps its data, trains by schedule and waits for approval")
@@ -228,7 +258,7 @@ class TestTriggers:
         schedule = scheduled.the("AWS::Scheduler::Schedule")["Properties"]
         assert schedule["ScheduleExpression"] == "cron(0 3 ? * MON *)"
         assert schedule["Target"]["Input"] == "{}"
-        assert not list(scheduled.resources("AWS::Events::Rule"))
+        assert not [name for name, _ in scheduled.resources("AWS::Events::Rule") if "/Triggers" in name]
 
 
 class TestMissingFiles:

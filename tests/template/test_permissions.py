@@ -138,6 +138,8 @@ def test_a_pattern_stays_within_the_environment(any_assembly: Assembly) -> None:
         "arn:*:logs:*:log-group:/aws/sagemaker/*Jobs*",
         "arn:*:logs:*:log-group:/aws/sagemaker/Endpoints*",
         "arn:*:states:*:execution:<WorkflowStateMachine*.Name>:*",
+        "arn:*:states:*:execution:<ReleaseStateMachine*.Name>:*",
+        f"arn:*:cloudformation:*:stack/{prefix}-serving/*",
     )
     for name, _, resources, _ in _allowed(any_assembly):
         for resource in resources:

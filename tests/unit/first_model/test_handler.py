@@ -1,6 +1,6 @@
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,14 +11,18 @@ from first_model import handler
 from first_model.failure import FirstModelError
 
 STATE_MACHINE = "arn:aws:states:us-east-1:111111111111:stateMachine:movie-recommender-dev"
+RELEASES = "arn:aws:states:us-east-1:111111111111:stateMachine:movie-recommender-dev-release"
 REQUEST_ID = "0f5b7a1e-6f5d-4a53-9d5b-5f1d3c1f9a11"
 NAME = f"first-model-{REQUEST_ID}"
 EXECUTION = f"arn:aws:states:us-east-1:111111111111:execution:movie-recommender-dev:{NAME}"
 PACKAGE = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/1"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+"""For what no answer depends on."""
+WAIT_MINUTES = 48
 PROPERTIES = {
     "ServiceToken": "arn:aws:lambda:us-east-1:111111111111:function:provider",
     "StateMachineArn": STATE_MACHINE,
+    "ReleaseStateMachineArn": RELEASES,
     "RawBucket": "raw",
     "AssetBucket": "assets",
     "AssetKey": "abc.zip",
@@ -26,6 +30,7 @@ PROPERTIES = {
     "ModelPackageGroup": "movie-recommender-dev",
     "ParameterName": "/movie-recommender/dev/model-package",
     "NamePrefix": "movie-recommender-dev",
+    "WaitMinutes": str(WAIT_MINUTES),
 }
 COPY = {
     "Bucket": "raw",
@@ -38,6 +43,13 @@ START = {
     "input": '{"ratings": {"bucket": "raw", "key": "ratings/abc.zip"}}',
 }
 RUNNING = {"stateMachineArn": STATE_MACHINE, "statusFilter": "RUNNING"}
+RELEASING = {"stateMachineArn": RELEASES, "statusFilter": "RUNNING"}
+NEWEST = {
+    "ModelPackageGroupName": "movie-recommender-dev",
+    "SortBy": "CreationTime",
+    "SortOrder": "Descending",
+    "MaxResults": 1,
+}
 MODELS = {"NameContains": "movie-recommender-dev-"}
 PAGE = {"ModelPackageGroupName": "movie-recommender-dev", "MaxResults": 20}
 PARAMETER = {"Name": "/movie-recommender/dev/model-package"}
@@ -76,13 +88,14 @@ def is_complete(kind: str, **more: Any) -> Any:
     return handler.is_complete(request(kind, **more), Context())  # type: ignore[arg-type]
 
 
-def described(status: str, **more: str) -> dict[str, Any]:
+def described(status: str, *, minutes: float = 5, **more: str) -> dict[str, Any]:
+    """An execution that was started so many minutes ago."""
     return {
         "executionArn": EXECUTION,
         "stateMachineArn": STATE_MACHINE,
         "name": NAME,
         "status": status,
-        "startDate": NOW,
+        "startDate": datetime.now(UTC) - timedelta(minutes=minutes),
         **more,
     }
 
@@ -108,6 +121,11 @@ def packages(*arns: str) -> dict[str, Any]:
             {"ModelPackageArn": arn, "CreationTime": NOW, "ModelPackageStatus": "Completed"} for arn in arns
         ]
     }
+
+
+def expect_running(aws: Any, *training: str, releases: tuple[str, ...] = ()) -> None:
+    aws.stepfunctions.add_response("list_executions", running(*training), RUNNING)
+    aws.stepfunctions.add_response("list_executions", running(*releases), RELEASING)
 
 
 def models(*names: str) -> dict[str, Any]:
@@ -155,30 +173,76 @@ class TestCreate:
             "Data": {"ModelPackageArn": PACKAGE},
         }
 
-    def test_gives_the_newest_package_when_none_is_approved(self, aws: Any) -> None:
-        aws.stepfunctions.add_response("describe_execution", described("SUCCEEDED"))
+    @pytest.mark.parametrize("approval", ["PendingManualApproval", "Approved"])
+    def test_waits_for_approval_and_release(self, aws: Any, approval: str) -> None:
+        self._expect_unreleased(aws, approval)
+        if approval == "Approved":
+            aws.stepfunctions.add_response(
+                "list_executions",
+                running(),
+                {"stateMachineArn": RELEASES, "statusFilter": "FAILED", "maxResults": 1},
+            )
+
+        assert is_complete("Create", ExecutionArn=EXECUTION) == {"IsComplete": False}
+
+    @staticmethod
+    def _expect_unreleased(aws: Any, approval: str, *, minutes: float = 5) -> None:
+        aws.stepfunctions.add_response("describe_execution", described("SUCCEEDED", minutes=minutes))
         aws.ssm.add_client_error("get_parameter", "ParameterNotFound", expected_params=PARAMETER)
-        aws.sagemaker.add_response(
-            "list_model_packages",
-            packages(PACKAGE),
-            {
-                "ModelPackageGroupName": "movie-recommender-dev",
-                "SortBy": "CreationTime",
-                "SortOrder": "Descending",
-                "MaxResults": 1,
-            },
+        found = packages(PACKAGE)
+        found["ModelPackageSummaryList"][0]["ModelApprovalStatus"] = approval
+        aws.sagemaker.add_response("list_model_packages", found, NEWEST)
+
+    def test_says_how_to_approve_when_nobody_did_in_time(self, aws: Any) -> None:
+        self._expect_unreleased(aws, "PendingManualApproval", minutes=WAIT_MINUTES + 0.1)
+
+        with pytest.raises(FirstModelError) as error:
+            is_complete("Create", ExecutionArn=EXECUTION)
+
+        message = str(error.value)
+        assert PACKAGE in message
+        assert "48 minutes" in message
+        assert "update-model-package --model-approval-status Approved" in message
+        assert "--model-package-group-name movie-recommender-dev" in message
+
+    def test_a_rejected_model_ends_the_wait(self, aws: Any) -> None:
+        self._expect_unreleased(aws, "Rejected")
+
+        with pytest.raises(FirstModelError, match=rf"{PACKAGE} was rejected"):
+            is_complete("Create", ExecutionArn=EXECUTION)
+
+    def test_a_failed_release_ends_the_wait_with_its_reason(self, aws: Any) -> None:
+        self._expect_unreleased(aws, "Approved")
+        aws.stepfunctions.add_response("list_executions", running("arn:release:1"))
+        cause = json.dumps({"errorMessage": "not authorized", "errorType": "ClientError"})
+        aws.stepfunctions.add_response(
+            "describe_execution", described("FAILED", cause=cause), {"executionArn": "arn:release:1"}
         )
 
-        assert is_complete("Create", ExecutionArn=EXECUTION)["Data"] == {"ModelPackageArn": PACKAGE}
+        with pytest.raises(
+            FirstModelError, match=rf"Releasing model package {PACKAGE} failed: not authorized"
+        ):
+            is_complete("Create", ExecutionArn=EXECUTION)
+
+    def test_a_release_that_never_came_is_told(self, aws: Any) -> None:
+        self._expect_unreleased(aws, "Approved", minutes=WAIT_MINUTES + 0.1)
+        aws.stepfunctions.add_response("list_executions", running())
+
+        with pytest.raises(FirstModelError, match=rf"approved, but parameter .* executions of {RELEASES}"):
+            is_complete("Create", ExecutionArn=EXECUTION)
+
+    def test_a_training_that_takes_too_long_is_told(self, aws: Any) -> None:
+        aws.stepfunctions.add_response("describe_execution", described("RUNNING", minutes=WAIT_MINUTES + 0.1))
+
+        with pytest.raises(FirstModelError, match="longer than the 48 minutes"):
+            is_complete("Create", ExecutionArn=EXECUTION)
 
     def test_fails_when_success_left_no_package(self, aws: Any) -> None:
         aws.stepfunctions.add_response("describe_execution", described("SUCCEEDED"))
         aws.ssm.add_client_error("get_parameter", "ParameterNotFound")
         aws.sagemaker.add_response("list_model_packages", packages())
 
-        with pytest.raises(
-            FirstModelError, match="neither parameter /movie-recommender/dev/model-package nor"
-        ):
+        with pytest.raises(FirstModelError, match="model package group movie-recommender-dev holds no model"):
             is_complete("Create", ExecutionArn=EXECUTION)
 
     def test_says_why_training_failed(self, aws: Any) -> None:
@@ -263,14 +327,13 @@ class TestUpdate:
 
     def test_does_not_need_a_package(self, aws: Any) -> None:
         aws.ssm.add_client_error("get_parameter", "ParameterNotFound")
-        aws.sagemaker.add_response("list_model_packages", packages())
 
         assert is_complete("Update", OldResourceProperties=PROPERTIES) == {"IsComplete": True, "Data": {}}
 
 
 class TestDelete:
     def test_stops_what_runs(self, aws: Any) -> None:
-        aws.stepfunctions.add_response("list_executions", running("arn:1", "arn:2"), RUNNING)
+        expect_running(aws, "arn:1", releases=("arn:2",))
         cause = "The stack that owns the state machine is being deleted."
         aws.stepfunctions.add_response(
             "stop_execution", {"stopDate": NOW}, {"executionArn": "arn:1", "cause": cause}
@@ -284,14 +347,18 @@ class TestDelete:
 
         assert on_event("Delete") == {"PhysicalResourceId": "movie-recommender-dev"}
 
-    def test_waits_for_executions_to_end(self, aws: Any) -> None:
-        aws.stepfunctions.add_response("list_executions", running("arn:1"), RUNNING)
+    @pytest.mark.parametrize("what", ["training", "releases"])
+    def test_waits_for_executions_to_end(self, aws: Any, what: str) -> None:
+        if what == "training":
+            expect_running(aws, "arn:1")
+        else:
+            expect_running(aws, releases=("arn:1",))
 
         assert is_complete("Delete") == {"IsComplete": False}
 
     def test_removes_packages_a_page_at_a_time_then_the_parameter(self, aws: Any) -> None:
         for left in (["arn:p1", "arn:p2"], ["arn:p3"], []):
-            aws.stepfunctions.add_response("list_executions", running(), RUNNING)
+            expect_running(aws)
             aws.sagemaker.add_response("list_models", models(), MODELS)
             more = {"NextToken": "more"} if len(left) == 2 else {}
             aws.sagemaker.add_response("list_model_packages", packages(*left) | more, PAGE)
@@ -310,7 +377,7 @@ class TestDelete:
             "old-movie-recommender-dev-0a1b2c3d-4e5f6071",
             "movie-recommender-dev-0A1B2C3D-4e5f6071",
         )
-        aws.stepfunctions.add_response("list_executions", running(), RUNNING)
+        expect_running(aws)
         aws.sagemaker.add_response("list_models", models(others[0], left) | {"NextToken": "more"}, MODELS)
         aws.sagemaker.add_response(
             "list_models", models(*others[1:], also_left), MODELS | {"NextToken": "more"}
@@ -323,7 +390,8 @@ class TestDelete:
         assert is_complete("Delete") == {"IsComplete": True}
 
     def test_what_is_gone_already_is_no_error(self, aws: Any) -> None:
-        aws.stepfunctions.add_client_error("list_executions", "StateMachineDoesNotExist")
+        for _ in range(2):
+            aws.stepfunctions.add_client_error("list_executions", "StateMachineDoesNotExist")
         aws.sagemaker.add_response("list_models", models("movie-recommender-dev-0a1b2c3d-4e5f6071"))
         aws.sagemaker.add_client_error(
             "delete_model", "ValidationException", 'Could not find model "arn:aws:sagemaker:…".'
@@ -335,14 +403,15 @@ class TestDelete:
         aws.sagemaker.add_response("delete_model_package", {}, {"ModelPackageName": "arn:p2"})
         assert is_complete("Delete") == {"IsComplete": False}
 
-        aws.stepfunctions.add_client_error("list_executions", "StateMachineDoesNotExist")
+        for _ in range(2):
+            aws.stepfunctions.add_client_error("list_executions", "StateMachineDoesNotExist")
         aws.sagemaker.add_response("list_models", models())
         aws.sagemaker.add_response("list_model_packages", packages())
         aws.ssm.add_client_error("delete_parameter", "ParameterNotFound")
         assert is_complete("Delete") == {"IsComplete": True}
 
     def test_a_missing_group_is_no_error(self, aws: Any) -> None:
-        aws.stepfunctions.add_response("list_executions", running())
+        expect_running(aws)
         aws.sagemaker.add_response("list_models", models())
         aws.sagemaker.add_client_error(
             "list_model_packages", "ValidationException", "ModelPackageGroup x does not exist."
@@ -353,7 +422,7 @@ class TestDelete:
 
     @pytest.mark.parametrize("refused", ["delete_model", "delete_model_package"])
     def test_any_other_refusal_fails(self, aws: Any, refused: str) -> None:
-        aws.stepfunctions.add_response("list_executions", running())
+        expect_running(aws)
         aws.sagemaker.add_response("list_models", models("movie-recommender-dev-0a1b2c3d-4e5f6071"))
         if refused == "delete_model_package":
             aws.sagemaker.add_response("delete_model", {})
