@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import functools
 import importlib.metadata
+import itertools
 import os
 import threading
 import time
@@ -21,9 +22,10 @@ from xml.etree import ElementTree
 
 from ministack import app
 from ministack.core import lambda_runtime, responses, router
-from ministack.services import cloudwatch_logs, eventbridge, lambda_svc, s3, stepfunctions
+from ministack.services import cloudwatch, cloudwatch_logs, eventbridge, lambda_svc, s3, stepfunctions
 from ministack.services.cloudformation import custom_resource, provisioners, stacks
 
+from local_cloud.alarm_evaluation import AlarmRule
 from local_cloud.gateway import Gateway
 from local_cloud.sagemaker import cloudformation, states
 from local_cloud.sagemaker.scope import Scope
@@ -73,6 +75,23 @@ _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
         "reset",
     ),
     cloudwatch_logs: ("_log_groups",),
+    cloudwatch: (
+        "_alarms",
+        "_calc_stats",
+        "_describe_alarms",
+        "_describe_alarms_for_metric",
+        "_dims_from_list",
+        "_dims_key",
+        "_dispatch_alarm_actions",
+        "_evaluate_alarm",
+        "_evaluate_all_alarms",
+        "_evaluate_parent_alarms",
+        "_metrics",
+        "_p",
+        "_record_history",
+        "_set_alarm_state",
+        "_stat_value",
+    ),
 }
 _WORKER_TIMEOUT_SECONDS = 60.0
 
@@ -239,6 +258,7 @@ def _install_corrections() -> None:
     _leave_deleted_log_groups()
     _end_workers_of_deleted_functions()
     _tag_and_keep_buckets()
+    _evaluate_alarms_by_period()
 
 
 def _import_as_lambda_does() -> None:
@@ -456,6 +476,92 @@ def _tag_and_keep_buckets() -> None:
         "delete": delete,
     }
     provisioners._STACK_TAG_PROPERTY["AWS::S3::Bucket"] = ("Tags", "list")
+
+
+_SECONDS_OF_A_STATE_SET_BY_HAND = 10.0
+"""How long an alarm stays in a state that SetAlarmState gave it, before its metric decides again."""
+
+
+_SECONDS_OF_DELAY = 60.0
+"""How late a value may arrive."""
+
+
+def _evaluate_alarms_by_period() -> None:
+    """Evaluate alarms as CloudWatch does, and whenever somebody looks at them.
+
+    MiniStack takes the metric's values of every dimension and of all evaluation periods together, passes over
+    ``DatapointsToAlarm`` and ``TreatMissingData``, and evaluates only when a value arrives: an alarm would
+    stay in ALARM when its endpoint gets no more requests, and roll the next deployment back.
+    """
+    set_by_hand: dict[str, float] = {}
+
+    def evaluate(alarm: dict[str, Any]) -> None:
+        if time.monotonic() - set_by_hand.get(alarm["AlarmArn"], -1e9) < _SECONDS_OF_A_STATE_SET_BY_HAND:
+            return
+        found = _evaluated(alarm)
+        if found is None or found[0] == alarm["StateValue"]:
+            return
+        old, (state, reason) = alarm["StateValue"], found
+        alarm |= {"StateValue": state, "StateReason": reason, "StateUpdatedTimestamp": int(time.time())}
+        cloudwatch._record_history(alarm["AlarmName"], old, state, reason)
+        cloudwatch._dispatch_alarm_actions(alarm, old, state, reason)
+        cloudwatch._evaluate_parent_alarms(alarm)
+
+    cloudwatch._evaluate_alarm = evaluate
+    for name in ("_describe_alarms", "_describe_alarms_for_metric"):
+        setattr(cloudwatch, name, _after(cloudwatch._evaluate_all_alarms, getattr(cloudwatch, name)))
+
+    set_alarm_state = cloudwatch._set_alarm_state
+
+    @functools.wraps(set_alarm_state)
+    def set_and_keep(params: Any, data: Any, *args: Any) -> Any:
+        answer = set_alarm_state(params, data, *args)
+        alarm = cloudwatch._alarms.get(data.get("AlarmName") or cloudwatch._p(params, "AlarmName"))
+        if alarm is not None:
+            set_by_hand[alarm["AlarmArn"]] = time.monotonic()
+        return answer
+
+    cloudwatch._set_alarm_state = set_and_keep
+
+
+def _evaluated(alarm: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the state of an alarm and its reason, or None to leave it as it is."""
+    if not alarm.get("MetricName") or not alarm.get("Namespace"):
+        return None
+    periods = alarm["EvaluationPeriods"]
+    rule = AlarmRule(
+        comparison=alarm["ComparisonOperator"],
+        threshold=alarm["Threshold"],
+        period=alarm["Period"],
+        evaluation_periods=periods,
+        datapoints_to_alarm=alarm.get("DatapointsToAlarm") or periods,
+        treat_missing=alarm.get("TreatMissingData") or "missing",
+    )
+    dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm.get("Dimensions") or []))
+    stored = cloudwatch._metrics.get((alarm["Namespace"], alarm["MetricName"], dimensions)) or []
+    # Values arrive nearly in the order of their time.
+    oldest = time.time() - rule.period * (periods + 1) - _SECONDS_OF_DELAY
+    points = list(itertools.takewhile(lambda point: point["Timestamp"] > oldest, reversed(stored)))
+    statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
+
+    def value(start: float) -> float | None:
+        within = [point for point in points if start <= point["Timestamp"] < start + rule.period]
+        return cloudwatch._stat_value(cloudwatch._calc_stats(within), statistic, within) if within else None
+
+    state, datapoints = rule.evaluate(time.time(), value)
+    if state is None:
+        return None
+    shown = ", ".join("no data" if each is None else f"{each:g}" for each in datapoints)
+    return state, f"Threshold Crossed: {statistic} of the last {periods} period(s) is [{shown}], {state}"
+
+
+def _after(first: Callable[[], object], then: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(then)
+    def both(*args: Any, **kwargs: Any) -> Any:
+        first()
+        return then(*args, **kwargs)
+
+    return both
 
 
 def end_functions() -> None:

@@ -5,7 +5,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -21,6 +22,7 @@ logger = logging.getLogger("sagemaker")
 _INTERVAL_SECONDS = 0.5
 _EVENTS_PER_CALL = 1000
 _METRICS_PER_CALL = 500
+_VALUES_PER_METRIC = 150
 
 
 class LogStream:
@@ -90,19 +92,12 @@ class Datum:
     unit: str = "None"
     timestamp: datetime | None = None
 
-    def as_request(self) -> dict[str, Any]:
-        """Return it as a member of PutMetricData's ``MetricData``."""
-        request: dict[str, Any] = {
-            "MetricName": self.name,
-            "Value": self.value,
-            "Unit": self.unit,
-            "Dimensions": [{"Name": name, "Value": value} for name, value in self.dimensions.items()],
-        }
-        return request if self.timestamp is None else {**request, "Timestamp": self.timestamp}
-
 
 class Metrics:
-    """Sends measurements to CloudWatch twice a second, so that nothing waits for them."""
+    """Sends measurements to CloudWatch twice a second, so that nothing waits for them.
+
+    Values of one metric and second go together: every request to an endpoint makes a dozen measurements.
+    """
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -118,21 +113,39 @@ class Metrics:
         while True:
             batch = [self._data.get()]
             time.sleep(_INTERVAL_SECONDS)
-            while len(batch) < _METRICS_PER_CALL:
-                try:
-                    batch.append(self._data.get_nowait())
-                except queue.Empty:
-                    break
+            for _ in range(self._data.qsize()):
+                batch.append(self._data.get())
             batch.sort(key=lambda entry: (entry[0].account, entry[0].region, entry[1].namespace))
             for (scope, namespace), entries in groupby(
                 batch, key=lambda entry: (entry[0], entry[1].namespace)
             ):
-                self._send(scope, namespace, [datum for _, datum in entries])
+                requests = list(as_requests([datum for _, datum in entries]))
+                for start in range(0, len(requests), _METRICS_PER_CALL):
+                    self._send(scope, namespace, requests[start : start + _METRICS_PER_CALL])
 
-    def _send(self, scope: Scope, namespace: str, data: Sequence[Datum]) -> None:
+    def _send(self, scope: Scope, namespace: str, requests: Sequence[Mapping[str, Any]]) -> None:
         try:
-            self._cloud.client("cloudwatch", scope).put_metric_data(
-                Namespace=namespace, MetricData=[datum.as_request() for datum in data]
-            )
+            self._cloud.client("cloudwatch", scope).put_metric_data(Namespace=namespace, MetricData=requests)
         except (ClientError, BotoCoreError) as error:
-            logger.warning("%d metrics of %s are lost: %s", len(data), namespace, error)
+            logger.warning("%d metrics of %s are lost: %s", len(requests), namespace, error)
+
+
+def as_requests(data: Sequence[Datum]) -> Iterator[dict[str, Any]]:
+    """Yield measurements as members of PutMetricData's ``MetricData``: values with their counts."""
+    together: dict[tuple[Any, ...], Counter[float]] = {}
+    for datum in data:
+        moment = None if datum.timestamp is None else datum.timestamp.replace(microsecond=0)
+        key = (datum.name, datum.unit, moment, tuple(datum.dimensions.items()))
+        together.setdefault(key, Counter())[datum.value] += 1
+    for (name, unit, moment, dimensions), counted in together.items():
+        request: dict[str, Any] = {
+            "MetricName": name,
+            "Unit": unit,
+            "Dimensions": [{"Name": dimension, "Value": value} for dimension, value in dimensions],
+        }
+        if moment is not None:
+            request["Timestamp"] = moment
+        values = list(counted)
+        for start in range(0, len(values), _VALUES_PER_METRIC):
+            part = values[start : start + _VALUES_PER_METRIC]
+            yield {**request, "Values": part, "Counts": [float(counted[value]) for value in part]}

@@ -1,254 +1,28 @@
-"""Endpoints: fleets of model servers behind a name, and the requests to them."""
+"""The endpoint operations: deployments of fleets behind a name, and the requests to them."""
 
 import json
-import logging
-import random
-import secrets
-import shutil
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from local_cloud.sagemaker import images, s3_data
+from botocore.exceptions import ClientError
+
+from local_cloud.sagemaker import deployment
+from local_cloud.sagemaker.alarms import RollbackAlarms
 from local_cloud.sagemaker.context import Context
-from local_cloud.sagemaker.delivery import Datum, LogStream
+from local_cloud.sagemaker.endpoint import Endpoint
+from local_cloud.sagemaker.endpoint_metrics import Invocation
 from local_cloud.sagemaker.errors import SageMakerError, validation
+from local_cloud.sagemaker.fleet import Fleet, Variant
 from local_cloud.sagemaker.models import EndpointConfigs, Models, ServedModel
 from local_cloud.sagemaker.scope import Scope
-from local_cloud.sagemaker.service_model import now
-from local_cloud.sagemaker.serving import Answer, ModelServer, NotHealthyError
+from local_cloud.sagemaker.serving import Answer, NotHealthyError
 from local_cloud.sagemaker.table import Listing, Record, Table
-
-logger = logging.getLogger("sagemaker")
 
 MAX_BODY_BYTES = 6_291_456
 """Largest request of InvokeEndpoint (API reference, runtime InvokeEndpoint)."""
-INVOCATION_TIMEOUT_SECONDS = 60.0
 
-_METRIC_NAMESPACE = "AWS/SageMaker"
-_DEFAULT_HEALTH_TIMEOUT_SECONDS = 240
 _FORWARDED_HEADERS = ("content-type", "accept", "x-amzn-sagemaker-custom-attributes")
-_WEIGHT_MEMBERS = ("CurrentWeight", "DesiredWeight", "CurrentInstanceCount", "DesiredInstanceCount")
-
-
-class Variant:
-    """One production variant: a model server. One process stands for all of its instances."""
-
-    def __init__(
-        self, context: Context, scope: Scope, endpoint: str, settings: Mapping[str, Any], model: ServedModel
-    ) -> None:
-        self.name: str = settings["VariantName"]
-        self.settings = settings
-        self._context = context
-        self._model = model
-        self._root = context.job_folder(scope, "endpoint", f"{endpoint}/{self.name}-{secrets.token_hex(4)}")
-        self._server: ModelServer | None = None
-        self._restart = threading.Lock()
-        self.log = LogStream(
-            context.cloud,
-            scope,
-            f"/aws/sagemaker/Endpoints/{endpoint}",
-            f"{self.name}/i-{secrets.token_hex(8)}",
-        )
-        self._scope = scope
-        self.record: Record = {
-            "VariantName": self.name,
-            "DeployedImages": [
-                {
-                    "SpecifiedImage": model.image,
-                    "ResolvedImage": images.resolved(model.image),
-                    "ResolutionTime": now(),
-                }
-            ],
-            "CurrentWeight": settings.get("InitialVariantWeight", 1.0),
-            "DesiredWeight": settings.get("InitialVariantWeight", 1.0),
-            "CurrentInstanceCount": settings.get("InitialInstanceCount"),
-            "DesiredInstanceCount": settings.get("InitialInstanceCount"),
-            "CurrentServerlessConfig": settings.get("ServerlessConfig"),
-        }
-
-    def start(self) -> None:
-        """Fetch the model, start its server and wait until it is healthy.
-
-        Raises:
-            NotHealthyError: it is not.
-        """
-        s3 = self._context.cloud.client("s3", self._scope)
-        s3_data.extract_model(s3, self._model.model_data, self._root / "model")
-        self._server = self._start_server()
-
-    def _start_server(self) -> ModelServer:
-        server = ModelServer(
-            self._context.containers,
-            root=self._root,
-            environment={**self._model.environment, "AWS_REGION": self._scope.region},
-            on_line=self.log.write,
-        )
-        timeout = self.settings.get(
-            "ContainerStartupHealthCheckTimeoutInSeconds", _DEFAULT_HEALTH_TIMEOUT_SECONDS
-        )
-        try:
-            server.wait_healthy(timeout)
-        except NotHealthyError:
-            server.stop()
-            raise
-        return server
-
-    def invoke(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Ask the model; a server that has died is started again first, as SageMaker does.
-
-        Raises:
-            OSError: it does not answer.
-            NotHealthyError: it died and does not come up again.
-        """
-        server = self._server
-        if server is None or not server.alive():
-            with self._restart:
-                if self._server is server:
-                    self._server = self._start_server()
-                server = self._server
-        assert server is not None  # noqa: S101
-        return server.invoke(body, headers, INVOCATION_TIMEOUT_SECONDS)
-
-    def stop(self) -> None:
-        """End the server and remove its files."""
-        if self._server is not None:
-            self._server.stop()
-        self.log.close()
-        shutil.rmtree(self._root, ignore_errors=True)
-
-
-Fleet = list[Variant]
-
-
-class Endpoint:
-    """A name, the fleet that serves it, and the thread that changes it."""
-
-    def __init__(self, context: Context, scope: Scope, name: str) -> None:
-        self.name = name
-        self.arn = scope.arn("endpoint", name)
-        self._context = context
-        self._scope = scope
-        self._changed = threading.Condition()
-        self._fleet: Fleet = []
-        moment = now()
-        self._record: Record = {
-            "EndpointName": name,
-            "EndpointArn": self.arn,
-            "CreationTime": moment,
-            "LastModifiedTime": moment,
-        }
-
-    def describe(self) -> Record:
-        """Return the endpoint as DescribeEndpoint does."""
-        with self._changed:
-            variants = [
-                {name: value for name, value in variant.record.items() if value is not None}
-                for variant in self._fleet
-            ]
-            return {**self._record, **({"ProductionVariants": variants} if variants else {})}
-
-    @property
-    def status(self) -> str:
-        """EndpointStatus."""
-        with self._changed:
-            return str(self._record["EndpointStatus"])
-
-    def enter(self, status: str, **members: object) -> None:
-        """Take on a status."""
-        with self._changed:
-            self._record |= {"EndpointStatus": status, "LastModifiedTime": now(), **members}
-            self._changed.notify_all()
-        self._context.publish(self._scope, "SageMaker Endpoint State Change", self.describe(), [self.arn])
-
-    def wait(self, timeout: float) -> str:
-        """Wait at most `timeout` seconds for a change to be over; return the status."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self.changing, timeout)
-            return str(self._record["EndpointStatus"])
-
-    @property
-    def changing(self) -> bool:
-        """Whether a change is under way."""
-        return self._record["EndpointStatus"] in ("Creating", "Updating", "RollingBack", "Deleting")
-
-    def deploy(
-        self, config: Record, models: Mapping[str, ServedModel], retained: Mapping[str, Record]
-    ) -> None:
-        """Start a fleet for `config`, then switch to it and end the old one; keep the old one on failure.
-
-        Args:
-            config: endpoint configuration.
-            models: what each variant serves.
-            retained: weights and instance counts to carry over, by variant.
-        """
-        first = not self._fleet
-        name = config["EndpointConfigName"]
-        fleet: Fleet = []
-        reason = None
-        try:
-            for settings in config["ProductionVariants"]:
-                variant = Variant(
-                    self._context, self._scope, self.name, settings, models[settings["VariantName"]]
-                )
-                variant.record |= retained.get(variant.name, {})
-                fleet.append(variant)
-                variant.start()
-        except NotHealthyError as error:
-            reason = (
-                f"The primary container for production variant {fleet[-1].name} did not pass the ping health "
-                f"check ({error}). Please check CloudWatch logs for this endpoint."
-            )
-        except Exception as error:
-            logger.exception("Endpoint %s", self.name)
-            reason = f"InternalServerError: {error}"
-        if reason is not None:
-            if not first:
-                self.enter("RollingBack", FailureReason=reason)
-            _stop(fleet)
-            self.enter("Failed" if first else "InService", FailureReason=reason)
-            return
-        with self._changed:
-            old, self._fleet = self._fleet, fleet
-            self._record |= {"EndpointConfigName": name, "FailureReason": None}
-        self.enter("InService")
-        _stop(old)
-
-    def retained(self, excluded: set[str]) -> dict[str, Record]:
-        """Return the weights and counts of the present variants, less the `excluded` property types."""
-        kept = [
-            member
-            for member in _WEIGHT_MEMBERS
-            if not (member.endswith("Weight") and "DesiredWeight" in excluded)
-            and not (member.endswith("InstanceCount") and "DesiredInstanceCount" in excluded)
-        ]
-        with self._changed:
-            return {
-                variant.name: {member: variant.record[member] for member in kept} for variant in self._fleet
-            }
-
-    def pick(self, target: str | None) -> Variant | None:
-        """Return the variant called `target`, or one at random by weight; None when there is none."""
-        with self._changed:
-            fleet = list(self._fleet)
-        if target is not None:
-            return next((variant for variant in fleet if variant.name == target), None)
-        weights = [variant.record["CurrentWeight"] for variant in fleet]
-        if not fleet or not any(weights):
-            return None
-        return random.choices(fleet, weights)[0]  # noqa: S311
-
-    def close(self) -> None:
-        """End the fleet."""
-        with self._changed:
-            old, self._fleet = self._fleet, []
-        _stop(old)
-
-
-def _stop(fleet: Fleet) -> None:
-    for variant in fleet:
-        variant.stop()
 
 
 class Endpoints:
@@ -269,20 +43,24 @@ class Endpoints:
         self._endpoints: Table[Endpoint] = Table()
 
     def create(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
-        """CreateEndpoint."""
+        """CreateEndpoint. Its ``DeploymentConfig`` is only kept, for updates that retain it."""
         name = parameters["EndpointName"]
         config = self._configs.get(scope, parameters["EndpointConfigName"])
         models = self._served(scope, config)
+        kept = parameters.get("DeploymentConfig")
+        deployment.parse(kept).require_possible(_instance_counts(config, {}))
+        taken = validation(f'Cannot create already existing endpoint "{scope.arn("endpoint", name)}".')
+        if self.exists(scope, name):
+            raise taken
         endpoint = Endpoint(self._context, scope, name)
-        self._endpoints.add(
-            scope,
-            name,
-            endpoint,
-            taken=validation(f'Cannot create already existing endpoint "{endpoint.arn}".'),
-        )
-        endpoint.enter("Creating", EndpointConfigName=config["EndpointConfigName"])
-        self._context.background(f"endpoint-{name}", lambda: endpoint.deploy(config, models, {}))
+        endpoint.begin("Creating", EndpointConfigName=config["EndpointConfigName"], LastDeploymentConfig=kept)
+        self._endpoints.add(scope, name, endpoint, taken=taken)
+        fleet = Fleet(self._context, scope, name, config=config, models=models, retained={})
+        self._deploy(endpoint, fleet, deployment.Deployment())
         return {"EndpointArn": endpoint.arn}
+
+    def _deploy(self, endpoint: Endpoint, fleet: Fleet, plan: deployment.Deployment) -> None:
+        self._context.background(f"endpoint-{endpoint.name}", lambda: endpoint.deploy(fleet, plan))
 
     def _served(self, scope: Scope, config: Record) -> dict[str, ServedModel]:
         return {
@@ -302,24 +80,38 @@ class Endpoints:
         return endpoint
 
     def update(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
-        """UpdateEndpoint: start a new fleet, switch to it, end the old one."""
+        """UpdateEndpoint: replace the fleet, as the ``DeploymentConfig`` says."""
         endpoint = self.get(scope, parameters["EndpointName"])
         config = self._configs.get(scope, parameters["EndpointConfigName"])
         models = self._served(scope, config)
-        if endpoint.changing:
-            raise validation(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         retained = {}
         if parameters.get("RetainAllVariantProperties"):
             excluded = parameters.get("ExcludeRetainedVariantProperties", [])
             retained = endpoint.retained({each["VariantPropertyType"] for each in excluded})
-        deployment = parameters.get("DeploymentConfig")
-        if deployment is None and parameters.get("RetainDeploymentConfig"):
-            deployment = endpoint.describe().get("LastDeploymentConfig")
-        endpoint.enter("Updating", LastDeploymentConfig=deployment, FailureReason=None)
-        self._context.background(
-            f"endpoint-{endpoint.name}", lambda: endpoint.deploy(config, models, retained)
-        )
+        settings = parameters.get("DeploymentConfig")
+        if settings is None and parameters.get("RetainDeploymentConfig"):
+            settings = endpoint.describe().get("LastDeploymentConfig")
+        plan = deployment.parse(settings)
+        plan.require_possible(_instance_counts(config, retained))
+        self._require_alarms(scope, plan)
+        if not endpoint.begin("Updating", LastDeploymentConfig=settings, FailureReason=None):
+            raise validation(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        fleet = Fleet(self._context, scope, endpoint.name, config=config, models=models, retained=retained)
+        self._deploy(endpoint, fleet, plan)
         return {"EndpointArn": endpoint.arn}
+
+    def _require_alarms(self, scope: Scope, plan: deployment.Deployment) -> None:
+        try:
+            missing = RollbackAlarms(self._context.cloud, scope, plan.alarms).missing()
+        except ClientError as error:
+            raise validation(
+                f"The alarms of AutoRollbackConfiguration cannot be described: {error}"
+            ) from error
+        if missing:
+            raise validation(
+                f"Could not find CloudWatch alarm(s) {', '.join(missing)} of AutoRollbackConfiguration in "
+                f"account {scope.account}, region {scope.region}"
+            )
 
     def describe(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
         """DescribeEndpoint."""
@@ -334,9 +126,8 @@ class Endpoints:
     def delete(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
         """DeleteEndpoint."""
         endpoint = self.get(scope, parameters["EndpointName"])
-        if endpoint.changing:
+        if not endpoint.begin("Deleting"):
             raise validation(f'Cannot update in-progress endpoint "{endpoint.arn}".')
-        endpoint.enter("Deleting")
 
         def finish() -> None:
             endpoint.close()
@@ -361,6 +152,7 @@ class Endpoints:
         Raises:
             SageMakerError: ``ValidationError``, or ``ModelError`` when the model answers with an error.
         """
+        received = time.perf_counter()
         endpoint = self._endpoints.get(scope, name)
         if endpoint is None:
             raise _invalid(f"Endpoint {name} of account {scope.account} not found.")
@@ -370,49 +162,56 @@ class Endpoints:
                 f"length less than or equal to {MAX_BODY_BYTES}"
             )
         target = headers.get("x-amzn-sagemaker-target-variant")
-        variant = endpoint.pick(target)
-        if variant is None:
-            if target is not None and endpoint.status == "InService":
-                raise _invalid(f"Variant {target} of endpoint {name} of account {scope.account} not found.")
-            raise _invalid(f"Endpoint {name} of account {scope.account} is not in service.")
-        return self._ask(scope, name, variant, headers, body)
-
-    def _ask(
-        self, scope: Scope, name: str, variant: Variant, headers: Mapping[str, str], body: bytes
-    ) -> Answer:
-        forwarded = {header: headers[header] for header in _FORWARDED_HEADERS if header in headers}
-        started = time.perf_counter()
-        try:
-            answer = variant.invoke(body, forwarded)
-        except (OSError, NotHealthyError) as error:
-            answer = Answer(500, {}, str(error).encode())
-        self._measure(scope, name, variant, answer.status, time.perf_counter() - started)
+        with endpoint.serving(target) as variant:
+            if variant is None:
+                if target is not None and endpoint.status == "InService":
+                    raise _invalid(
+                        f"Variant {target} of endpoint {name} of account {scope.account} not found."
+                    )
+                raise _invalid(f"Endpoint {name} of account {scope.account} is not in service.")
+            started = time.perf_counter()
+            answer = _ask(variant, headers, body)
+            ended = time.perf_counter()
+        headers_out = _headers(variant, answer)
+        invocation = Invocation(
+            endpoint=name,
+            variant=variant.name,
+            config=variant.config_name,
+            instances=variant.instances,
+            status=answer.status,
+            model_seconds=ended - started,
+            overhead_seconds=started - received + time.perf_counter() - ended,
+        )
+        self._context.metrics.put(scope, invocation.data())
         if answer.status >= 400:
             raise _model_error(scope, variant, name, answer)
-        headers_out = {"Content-Type": answer.headers.get("Content-Type", "application/octet-stream")}
-        attributes = answer.headers.get("X-Amzn-SageMaker-Custom-Attributes")
-        if attributes is not None:
-            headers_out["X-Amzn-SageMaker-Custom-Attributes"] = attributes
-        headers_out["x-Amzn-Invoked-Production-Variant"] = variant.name
         return Answer(answer.status, headers_out, answer.body)
 
-    def _measure(self, scope: Scope, name: str, variant: Variant, status: int, seconds: float) -> None:
-        moment = now()
-        values = (
-            ("Invocations", 1.0, "None"),
-            ("InvocationsPerInstance", 1.0 / (variant.record["CurrentInstanceCount"] or 1), "None"),
-            ("Invocation4XXErrors", float(400 <= status < 500), "None"),
-            ("Invocation5XXErrors", float(status >= 500), "None"),
-            ("ModelLatency", seconds * 1e6, "Microseconds"),
+
+def _ask(variant: Variant, headers: Mapping[str, str], body: bytes) -> Answer:
+    forwarded = {header: headers[header] for header in _FORWARDED_HEADERS if header in headers}
+    try:
+        return variant.invoke(body, forwarded)
+    except (OSError, NotHealthyError) as error:
+        return Answer(500, {}, str(error).encode())
+
+
+def _headers(variant: Variant, answer: Answer) -> dict[str, str]:
+    headers = {"Content-Type": answer.headers.get("Content-Type", "application/octet-stream")}
+    attributes = answer.headers.get("X-Amzn-SageMaker-Custom-Attributes")
+    if attributes is not None:
+        headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
+    headers["x-Amzn-Invoked-Production-Variant"] = variant.name
+    return headers
+
+
+def _instance_counts(config: Record, retained: Mapping[str, Record]) -> dict[str, int | None]:
+    return {
+        variant["VariantName"]: retained.get(variant["VariantName"], {}).get(
+            "DesiredInstanceCount", variant.get("InitialInstanceCount")
         )
-        dimensions = {"EndpointName": name, "VariantName": variant.name}
-        self._context.metrics.put(
-            scope,
-            [
-                Datum(_METRIC_NAMESPACE, metric, value, dimensions, unit, moment)
-                for metric, value, unit in values
-            ],
-        )
+        for variant in config["ProductionVariants"]
+    }
 
 
 def _invalid(message: str) -> SageMakerError:

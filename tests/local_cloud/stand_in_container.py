@@ -1,8 +1,8 @@
 """A container that does what its hyperparameters or environment say, to test the control plane's failures.
 
 ``train`` obeys the hyperparameters ``fail``, ``exit_code``, ``sleep``, ``ignore_sigterm`` and ``log``;
-``serve`` obeys the environment variables ``STAND_IN_EXIT`` and ``STAND_IN_STATUS``, and answers every request
-with one line of JSON.
+``serve`` obeys the environment variables ``STAND_IN_EXIT``, ``STAND_IN_STATUS`` and ``STAND_IN_SLEEP`` (seconds
+per request), and answers every request with one line of JSON.
 """
 
 import argparse
@@ -43,6 +43,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(float(os.environ.get("STAND_IN_SLEEP", "0")))
         status = int(os.environ.get("STAND_IN_STATUS", "200"))
         seen = {
             "bytes": len(body),

@@ -503,44 +503,6 @@ def test_endpoint_serves_updates_rolls_back_and_ends(world: World) -> None:
         wait_for(lambda: not ask())
 
 
-@pytest.mark.parametrize(
-    "routing",
-    [
-        {
-            "Type": "CANARY",
-            "WaitIntervalInSeconds": 60,
-            "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1},
-        },
-        {
-            "Type": "LINEAR",
-            "WaitIntervalInSeconds": 60,
-            "LinearStepSize": {"Type": "CAPACITY_PERCENT", "Value": 20},
-        },
-    ],
-    ids=["canary", "linear"],
-)
-def test_gradual_deployment_is_accepted_and_goes_all_at_once(world: World, routing: dict[str, Any]) -> None:
-    name = f"endpoint-{uuid.uuid4().hex[:8]}"
-    world.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=world.config(STAND_IN_TAG="one"))
-    world.settled(name)
-    second = world.config(STAND_IN_TAG="two")
-    deployment = {
-        "BlueGreenUpdatePolicy": {
-            "TrafficRoutingConfiguration": routing,
-            "TerminationWaitInSeconds": 120,
-            "MaximumExecutionTimeoutInSeconds": 1800,
-        },
-        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]},
-    }
-    started = time.monotonic()
-    world.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=second, DeploymentConfig=deployment)
-    updated = world.settled(name)
-    assert time.monotonic() - started < 60
-    assert (updated["EndpointStatus"], updated["EndpointConfigName"]) == ("InService", second)
-    assert updated["LastDeploymentConfig"] == deployment
-    world.sagemaker.delete_endpoint(EndpointName=name)
-
-
 def test_endpoint_whose_container_fails_says_so(world: World) -> None:
     name = f"endpoint-{uuid.uuid4().hex[:8]}"
     world.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=world.config(STAND_IN_EXIT="1"))

@@ -1,0 +1,271 @@
+"""How endpoints change under a client that asks all the time, with containers that do as they are told."""
+
+import json
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local_cloud.conftest import RunningCloud, wait_for
+from tests.local_cloud.test_sagemaker_control_plane import IMAGE, World, world  # noqa: F401
+
+pytestmark = pytest.mark.local_cloud
+
+VARIANT = "AllTraffic"
+
+
+def config(world: World, model_data: str | None = None, **environment: str) -> str:  # noqa: F811
+    """Make an endpoint configuration of two instances; return its name."""
+    name = f"config-{uuid.uuid4().hex[:8]}"
+    data = model_data or world.model_data()
+    container = {"Image": IMAGE, "ModelDataUrl": data, "Environment": environment}
+    world.sagemaker.create_model(ModelName=name, ExecutionRoleArn=world.role, PrimaryContainer=container)
+    variant = {"VariantName": VARIANT, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
+    variant["ModelName"] = name
+    world.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    return name
+
+
+def canary(*alarms: str, wait: int = 3, termination: int = 0) -> dict[str, Any]:
+    routing = {
+        "Type": "CANARY",
+        "WaitIntervalInSeconds": wait,
+        "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
+    }
+    deployment: dict[str, Any] = {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": routing,
+            "TerminationWaitInSeconds": termination,
+            "MaximumExecutionTimeoutInSeconds": 600,
+        }
+    }
+    if alarms:
+        deployment["AutoRollbackConfiguration"] = {"Alarms": [{"AlarmName": name} for name in alarms]}
+    return deployment
+
+
+@dataclass
+class Client:
+    """Somebody who asks an endpoint all the time.
+
+    Attributes:
+        failures: what was not answered with 200.
+        models: which model answered when (monotonic seconds, in order of the answers).
+    """
+
+    failures: list[str] = field(default_factory=list)
+    models: list[tuple[float, str]] = field(default_factory=list)
+
+    def since(self, moment: float) -> "Counter[str]":
+        """Count who has answered since."""
+        return Counter(tag for answered, tag in self.models if answered >= moment)
+
+
+@contextmanager
+def asking(cloud: RunningCloud, endpoint: str, threads: int = 3) -> Iterator[Client]:
+    client, ended = Client(), threading.Event()
+
+    def ask() -> None:
+        runtime = cloud.client("sagemaker-runtime")
+        while not ended.is_set():
+            try:
+                body = runtime.invoke_endpoint(EndpointName=endpoint, Body=b"x")["Body"].read()
+            except ClientError as error:
+                client.failures.append(str(error))
+            else:
+                client.models.append((time.monotonic(), json.loads(body)["tag"]))
+            time.sleep(0.01)
+
+    workers = [threading.Thread(target=ask) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield client
+    finally:
+        ended.set()
+        for worker in workers:
+            worker.join()
+
+
+@dataclass
+class Served:
+    """An endpoint in service and the configuration that it serves."""
+
+    world: World
+    name: str
+    config: str
+
+    def update(self, config: str, deployment: dict[str, Any] | None = None, **more: Any) -> None:
+        if deployment is not None:
+            more["DeploymentConfig"] = deployment
+        self.world.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=config, **more)
+
+    def describe(self) -> dict[str, Any]:
+        return dict(self.world.sagemaker.describe_endpoint(EndpointName=self.name))
+
+    def stage(self) -> tuple[str, str]:
+        """Return the status and message of the deployment under way."""
+        pending = self.describe().get("PendingDeploymentSummary")
+        if pending is None:
+            return "", ""
+        (status,) = pending["ProductionVariants"][0]["VariantStatus"]
+        return status["Status"], status["StatusMessage"]
+
+    def settled(self) -> dict[str, Any]:
+        return self.world.settled(self.name)
+
+    def alarm(self, metric: str, threshold: float, **more: Any) -> str:
+        """Make an alarm on one of the endpoint's metrics; return its name."""
+        name = f"{self.name}-{metric}"
+        statistic = {} if "ExtendedStatistic" in more else {"Statistic": "Sum"}
+        self.world.cloud.client("cloudwatch").put_metric_alarm(
+            AlarmName=name,
+            Namespace="AWS/SageMaker",
+            MetricName=metric,
+            Dimensions=[
+                {"Name": "EndpointName", "Value": self.name},
+                {"Name": "VariantName", "Value": VARIANT},
+            ],
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=threshold,
+            ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="notBreaching",
+            **statistic,
+            **more,
+        )
+        return name
+
+
+@pytest.fixture
+def served(world: World) -> Iterator[Served]:  # noqa: F811
+    """An endpoint of two instances whose model calls itself `old`."""
+    name, first = f"endpoint-{uuid.uuid4().hex[:8]}", config(world, STAND_IN_TAG="old")
+    world.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=first)
+    assert world.settled(name)["EndpointStatus"] == "InService"
+    yield Served(world, name, first)
+    world.settled(name)
+    world.sagemaker.delete_endpoint(EndpointName=name)
+
+
+def test_canary_takes_its_share_and_then_everything(served: Served) -> None:
+    second = config(served.world, STAND_IN_TAG="new")
+    with asking(served.world.cloud, served.name) as client:
+        served.update(second, canary(wait=4, termination=2))
+        wait_for(lambda: served.stage()[0] == "Baking")
+        began = time.monotonic()
+        assert served.stage()[1] == (
+            "Baking for 4 seconds (WaitIntervalInSeconds) with traffic enabled on canary capacity of 1 "
+            "instance(s)."
+        )
+        during = served.describe()
+        assert (during["EndpointStatus"], during["EndpointConfigName"]) == ("Updating", served.config)
+        (old,) = during["ProductionVariants"]
+        (new,) = during["PendingDeploymentSummary"]["ProductionVariants"]
+        assert during["PendingDeploymentSummary"]["EndpointConfigName"] == second
+        assert (old["CurrentInstanceCount"], new["CurrentInstanceCount"], new["DesiredInstanceCount"]) == (
+            2,
+            1,
+            2,
+        )
+        with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+            served.update(second)
+        time.sleep(2)
+        share = client.since(began)["new"] / client.since(began).total()
+        wait_for(lambda: "full capacity of 2 instance(s)" in served.stage()[1])
+        assert time.monotonic() - began > 3
+        time.sleep(0.5)
+        full = time.monotonic()
+        after = served.settled()
+        assert set(client.since(full)) == {"new"}
+    assert client.failures == []
+    assert 0.35 < share < 0.65
+    assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", second)
+    assert after["LastDeploymentConfig"] == canary(wait=4, termination=2)
+    assert "PendingDeploymentSummary" not in after
+    assert "FailureReason" not in after
+
+
+def test_alarm_set_by_hand_rolls_the_canary_back(served: Served) -> None:
+    alarm = served.alarm("Invocation5XXErrors", 5)
+    cloudwatch = served.world.cloud.client("cloudwatch")
+    with asking(served.world.cloud, served.name) as client:
+        served.update(config(served.world, STAND_IN_TAG="new"), canary(alarm, wait=60))
+        wait_for(lambda: served.stage()[0] == "Baking")
+        wait_for(lambda: "new" in client.since(0))
+        cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="by hand")
+        rolled = time.monotonic()
+        after = served.settled()
+        assert time.monotonic() - rolled < 20
+        back = time.monotonic()
+        time.sleep(0.5)
+        assert set(client.since(back)) == {"old"}
+    assert client.failures == []
+    assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", served.config)
+    assert after["FailureReason"].endswith(f"because of CloudWatch alarms in state ALARM: {alarm}")
+    assert "PendingDeploymentSummary" not in after
+
+
+def test_slow_model_rings_the_latency_alarm_and_is_rolled_back(served: Served) -> None:
+    alarm = served.alarm("ModelLatency", 200_000.0, ExtendedStatistic="p99")
+    with asking(served.world.cloud, served.name) as client:
+        served.update(config(served.world, STAND_IN_TAG="slow", STAND_IN_SLEEP="0.4"), canary(alarm, wait=60))
+        after = served.settled()
+    assert client.failures == []
+    assert client.since(0)["slow"] > 0
+    assert after["EndpointConfigName"] == served.config
+    assert alarm in after["FailureReason"]
+
+
+def test_failing_model_rings_the_error_alarm_and_only_the_canary_fails(served: Served) -> None:
+    alarm = served.alarm("Invocation5XXErrors", 3)
+    with asking(served.world.cloud, served.name) as client:
+        served.update(config(served.world, STAND_IN_STATUS="500"), canary(alarm, wait=60))
+        after = served.settled()
+        failed = len(client.failures)
+        time.sleep(1)
+        assert len(client.failures) == failed
+    assert failed > 3
+    assert after["EndpointConfigName"] == served.config
+    assert alarm in after["FailureReason"]
+
+
+def test_fleet_that_does_not_come_up_is_rolled_back(served: Served) -> None:
+    uri = served.world.put(f"broken/{uuid.uuid4().hex}", b"no archive")
+    with asking(served.world.cloud, served.name) as client:
+        served.update(config(served.world, STAND_IN_EXIT="1"), canary())
+        exited = served.settled()
+        served.update(config(served.world, model_data=uri), canary())
+        unpacked = served.settled()
+    assert client.failures == []
+    assert set(client.since(0)) == {"old"}
+    for after, reason in (
+        (exited, "did not pass the ping health check"),
+        (unpacked, "is a valid tar.gz archive"),
+    ):
+        assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", served.config)
+        assert reason in after["FailureReason"]
+
+
+def test_request_on_its_way_is_answered_by_the_old_fleet(world: World) -> None:  # noqa: F811
+    name = f"endpoint-{uuid.uuid4().hex[:8]}"
+    slow = config(world, STAND_IN_TAG="old", STAND_IN_SLEEP="3")
+    world.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=slow)
+    world.settled(name)
+    served = Served(world, name, slow)
+    with asking(world.cloud, name, threads=1) as client:
+        time.sleep(0.5)
+        served.update(config(world, STAND_IN_TAG="new"))
+        assert served.settled()["EndpointConfigName"] != slow
+        wait_for(lambda: len(client.models) > 2)
+    assert client.failures == []
+    assert client.models[0][1] == "old"
+    assert client.models[-1][1] == "new"
+    world.sagemaker.delete_endpoint(EndpointName=name)
