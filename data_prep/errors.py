@@ -1,6 +1,18 @@
-"""The one exception that wrong input raises."""
+"""The one exception that wrong input raises, and how a row that is passed over is remembered."""
+
+from dataclasses import dataclass
 
 _SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A line that was passed over; `line` counts from 1, `text` is quoted and cut at 80 characters."""
+
+    file: str
+    line: int
+    text: str
+    reason: str
 
 
 class DataError(Exception):

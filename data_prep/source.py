@@ -24,25 +24,39 @@ _READ_ERRORS = (
     ValueError,
     OverflowError,
 )
-_ZIP_SIGNATURE = b"PK"
+_ZIP_SIGNATURE = b"PK\x03\x04"
 _BLOCK_BYTES = 1 << 20
+_LONGEST_LINE = 1 << 20
+_HEAD_BYTES = 1 << 16
+# What archivers and file managers leave beside the files.
+_LITTER = "__MACOSX"
+# A data set lies at the top, or one folder down.
+_DEEPEST = 2
 
 
 @dataclass(frozen=True)
 class Source:
-    """The files of one data set, by bare name, wherever they lie."""
+    """The files of one data set, by bare name, wherever they lie; `container` is the one file that holds all.
+
+    `container` is None for a folder. `location` begins the names that error messages give, "" for a file.
+    """
 
     name: str
     location: str
     openers: Mapping[str, Callable[[], IO[bytes]]]
-    archive: Path | None
+    container: Path | None
 
     def __contains__(self, file: str) -> bool:
         return file in self.openers
 
     def path(self, file: str) -> str:
         """The name of `file` as error messages give it."""
-        return f"{self.location}/{file}"
+        return f"{self.location}/{file}" if self.location else file
+
+    def head(self, file: str) -> bytes:
+        """The beginning of a file: 64 KiB, or all where it is shorter."""
+        with self._reading(file), self.openers[file]() as stream:
+            return stream.read(_HEAD_BYTES)
 
     def blocks(self, file: str) -> Iterator[tuple[int, bytes]]:
         r"""Yield (number of the first line, whole lines), about 1 MiB at a time.
@@ -52,36 +66,42 @@ class Source:
         transfer that stopped half-way looks.
         """
         number = 1
+        # Blank lines wait for what follows: the end of the file, or a line that makes them an error.
+        blank = 0
         rest = b""
         with self._reading(file), self.openers[file]() as stream:
             while data := stream.read(_BLOCK_BYTES):
-                data = rest + data
-                end = data.rfind(b"\n") + 1
-                lines = data[:end].replace(b"\r\n", b"\n")
-                text = lines.rstrip(b"\n")
-                # Blank lines wait for what follows: the end of the file, or a line that makes them an error.
-                if text:
-                    yield number, text + b"\n"
-                    number += text.count(b"\n") + 1
-                    rest = lines[len(text) + 1 :] + data[end:]
-                else:
-                    rest = lines + data[end:]
-                if len(rest) > _BLOCK_BYTES:
-                    reason = f"no line of text ends within {_BLOCK_BYTES >> 20} MiB"
+                first_end = data.find(b"\n")
+                if len(rest) + (len(data) if first_end < 0 else first_end) > _LONGEST_LINE:
                     raise DataError(
                         self.path(file),
-                        reason,
-                        line=number,
-                        text=rest,
-                        remedy="This is not a MovieLens text file",
+                        f"the line is longer than {_LONGEST_LINE >> 20} MiB",
+                        line=number + blank,
+                        text=(rest + data)[:_LONGEST_LINE],
+                        remedy="This is no text file of ratings, or it has lost its line ends",
                     )
-        tail = rest.lstrip(b"\n")
-        if tail:
+                data = rest + data
+                end = data.rfind(b"\n") + 1
+                lines, rest = data[:end], data[end:]
+                if b"\r" in lines:
+                    lines = lines.replace(b"\r\n", b"\n")
+                text = lines.rstrip(b"\n") + b"\n" if lines.endswith(b"\n\n") else lines
+                if text.strip(b"\n"):
+                    while blank:
+                        some = min(blank, _BLOCK_BYTES)
+                        yield number, b"\n" * some
+                        number, blank = number + some, blank - some
+                    yield number, text
+                    number += text.count(b"\n")
+                    blank = len(lines) - len(text)
+                else:
+                    blank += len(lines)
+        if rest:
             raise DataError(
                 self.path(file),
                 "the file stops in the middle of a line, as an interrupted download does",
-                line=number + len(rest) - len(tail),
-                text=tail,
+                line=number + blank,
+                text=rest,
                 remedy="Download it again; if it is complete, end its last line with a newline",
             )
 
@@ -91,14 +111,16 @@ class Source:
             yield from enumerate(block[:-1].split(b"\n"), first)
 
     def sha256(self) -> str:
-        """Fingerprint the bytes: the archive's own sha256, or one over the names and bytes of the files."""
-        if self.archive is not None:
-            with self.archive.open("rb") as stream:
+        """Fingerprint the bytes: of the one file that holds all, or over the names and bytes of the files."""
+        if self.container is not None:
+            with self.container.open("rb") as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
         whole = hashlib.sha256()
         for file in sorted(self.openers):
+            checksum = hashlib.sha256()
             with self._reading(file), self.openers[file]() as stream:
-                checksum = hashlib.sha256(stream.read())
+                while block := stream.read(_BLOCK_BYTES):
+                    checksum.update(block)
             whole.update(f"{checksum.hexdigest()}  {file}\n".encode())
         return whole.hexdigest()
 
@@ -112,26 +134,49 @@ class Source:
             ) from error
 
 
-@contextmanager
-def opened(path: Path, *, marker: str, layout: str) -> Iterator[Source]:
-    """Open the data set in the folder or zip archive at `path`.
+@dataclass(frozen=True)
+class Files:
+    """What a folder, a zip archive or a single file holds, by path within it."""
 
-    Its files are those beside the file named `marker`, which may lie at the top or one folder down. Whether
-    `path` is an archive is told by its content, not by its name. `layout` says in words what was looked for.
+    name: str
+    entries: Mapping[PurePosixPath, Callable[[], IO[bytes]]]
+    container: Path | None
+    single: bool
+
+    def folders(self) -> list[Source]:
+        """The files of each folder, at the top and one down; hidden ones are left out."""
+        if self.single:
+            (opener,) = self.entries.values()
+            return [Source(self.name, "", {self.name: opener}, self.container)]
+        folders: dict[PurePosixPath, dict[str, Callable[[], IO[bytes]]]] = {}
+        for entry, opener in sorted(self.entries.items()):
+            hidden = any(part.startswith(".") or part == _LITTER for part in entry.parts)
+            if len(entry.parts) <= _DEEPEST and not hidden:
+                folders.setdefault(entry.parent, {})[entry.name] = opener
+        return [
+            Source(self.name, str(self.name / folder), openers, self.container)
+            for folder, openers in folders.items()
+        ]
+
+
+@contextmanager
+def open_files(path: Path) -> Iterator[Files]:
+    """Open the folder, zip archive or single file at `path`; its content tells which of the last two.
+
+    Raises DataError where it is not there or cannot be read.
     """
     name = path.resolve().name
-    entries: dict[PurePosixPath, Callable[[], IO[bytes]]]
     if path.is_dir():
-        entries = {
+        entries: dict[PurePosixPath, Callable[[], IO[bytes]]] = {
             PurePosixPath(child.relative_to(path)): partial(_open, child)
             for pattern in ("*", "*/*")
             for child in path.glob(pattern)
             if child.is_file()
         }
-        yield _data_set(name, entries, None, marker, layout)
+        yield Files(name, entries, None, single=False)
         return
     if not path.is_file():
-        remedy = "Give the path of a folder or a zip archive"
+        remedy = "Give the path of a folder, a zip archive or a file of ratings"
         raise DataError(str(path), "no such file or folder", remedy=remedy)
     try:
         archive = zipfile.ZipFile(path)
@@ -139,45 +184,38 @@ def opened(path: Path, *, marker: str, layout: str) -> Iterator[Source]:
         with path.open("rb") as stream:
             looks_like_zip = stream.read(len(_ZIP_SIGNATURE)) == _ZIP_SIGNATURE
         if looks_like_zip:
-            reason, remedy = f"the zip archive is damaged or cut short ({error})", "Download it again"
-        else:
-            reason, remedy = "this is neither a folder nor a zip archive", f"Give {layout}"
-        raise DataError(name, reason, remedy=remedy) from error
+            reason = f"the zip archive is damaged or cut short ({error})"
+            raise DataError(name, reason, remedy="Download it again") from error
+        yield Files(name, {PurePosixPath(name): partial(_open, path)}, path, single=True)
+        return
     with archive:
         entries = {
             PurePosixPath(info.filename): partial(archive.open, info)
             for info in archive.infolist()
             if not info.is_dir()
         }
-        yield _data_set(name, entries, path, marker, layout)
+        yield Files(name, entries, path, single=False)
+
+
+@contextmanager
+def opened(path: Path, *, marker: str, layout: str) -> Iterator[Source]:
+    """Open the data set in the folder or zip archive at `path`.
+
+    Its files are those beside the file named `marker`, which may lie at the top or one folder down. `layout`
+    says in words what was looked for.
+    """
+    with open_files(path) as files:
+        if files.single:
+            raise DataError(files.name, "this is neither a folder nor a zip archive", remedy=f"Give {layout}")
+        found = [folder for folder in files.folders() if marker in folder]
+        if not found:
+            holds = ", ".join(sorted(map(str, files.entries))[:8]) or "nothing"
+            raise DataError(files.name, f"there is no {marker}; it holds {holds}", remedy=f"Give {layout}")
+        if len(found) > 1:
+            several = ", ".join(sorted(folder.location.removeprefix(f"{files.name}/") for folder in found))
+            raise DataError(files.name, f"it holds several data sets: {several}", remedy="Give one of them")
+        yield found[0]
 
 
 def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
-
-
-def _data_set(
-    name: str,
-    entries: Mapping[PurePosixPath, Callable[[], IO[bytes]]],
-    archive: Path | None,
-    marker: str,
-    layout: str,
-) -> Source:
-    folders = {entry.parent for entry in entries if entry.name == marker and len(entry.parts) <= 2}
-    if not folders:
-        found = ", ".join(sorted(map(str, entries))[:8]) or "nothing"
-        raise DataError(name, f"there is no {marker}; it holds {found}", remedy=f"Give {layout}")
-    if len(folders) > 1:
-        several = ", ".join(sorted(map(str, folders)))
-        raise DataError(name, f"it holds several data sets: {several}", remedy="Give one of them")
-    folder = folders.pop()
-    return Source(
-        name=name,
-        location=str(name / folder),
-        openers={
-            entry.name: opener
-            for entry, opener in entries.items()
-            if entry.parent == folder and not entry.name.startswith(".")
-        },
-        archive=archive,
-    )

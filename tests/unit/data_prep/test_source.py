@@ -16,7 +16,7 @@ LAYOUT = "the right layout"
 
 
 def _source(content: bytes) -> Source:
-    return Source(name="x", location="x", openers={"f": lambda: io.BytesIO(content)}, archive=None)
+    return Source(name="x", location="x", openers={"f": lambda: io.BytesIO(content)}, container=None)
 
 
 def _lines(content: bytes) -> list[tuple[int, bytes]]:
@@ -47,7 +47,7 @@ def test_a_last_line_without_end_is_a_cut_download(content: bytes, line: int) ->
 
 
 def test_a_file_without_line_ends_is_refused_early() -> None:
-    with pytest.raises(DataError, match=r"no line of text ends within 1 MiB, found 'zzz"):
+    with pytest.raises(DataError, match=r"the line is longer than 1 MiB, found 'zzz"):
         _lines(b"z" * (5 << 20))
 
 
