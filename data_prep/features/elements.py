@@ -37,7 +37,8 @@ class Elements:
         """An element for each member of a row's list, of value `scale` / √(length of the list)."""
         lengths = members.lengths
         values = (scale / np.sqrt(np.maximum(lengths, 1))).astype(np.float32)
-        return cls(members.boundaries, members.members + offset, np.repeat(values, lengths), None)
+        keys = members.members.astype(np.int64) + offset
+        return cls(members.boundaries, keys, np.repeat(values, lengths), None)
 
     @classmethod
     def side_by_side(cls, parts: Sequence["Elements"]) -> "Elements":
@@ -48,9 +49,9 @@ class Elements:
         rows = len(parts[0])
         if len(widths) == len(parts):
             width = sum(widths)
-            keys = np.concatenate([part.keys.reshape(rows, -1) for part in parts], axis=1)
-            values = np.concatenate([part.values.reshape(rows, -1) for part in parts], axis=1)
-            return cls(np.arange(0, width * rows + 1, width), keys.ravel(), values.ravel(), width)
+            keys = np.concatenate([part.keys.reshape(rows, part.width) for part in parts], axis=1)
+            values = np.concatenate([part.values.reshape(rows, part.width) for part in parts], axis=1)
+            return cls(width * np.arange(rows + 1), keys.ravel(), values.ravel(), width)
         boundaries = sum((part.boundaries for part in parts), np.zeros(rows + 1, dtype=np.int64))
         keys = np.empty(boundaries[-1], dtype=np.int64)
         values = np.empty(boundaries[-1], dtype=np.float32)
@@ -70,6 +71,6 @@ class Elements:
         if self.width is not None and (rows >= 0).all():
             keys = self.keys.reshape(-1, self.width)[rows].ravel()
             values = self.values.reshape(-1, self.width)[rows].ravel()
-            return Elements(np.arange(0, len(keys) + 1, self.width), keys, values, self.width)
+            return Elements(self.width * np.arange(len(rows) + 1), keys, values, self.width)
         places = Lists(self.boundaries, np.arange(len(self.keys))).take(rows)
         return Elements(places.boundaries, self.keys[places.members], self.values[places.members], None)
