@@ -22,10 +22,15 @@ from xml.etree import ElementTree
 
 from ministack import app
 from ministack.core import lambda_runtime, responses, router
-from ministack.services import cloudwatch, cloudwatch_logs, eventbridge, lambda_svc, s3, stepfunctions
+from ministack.services import cloudwatch, cloudwatch_logs, ecr, eventbridge, lambda_svc, s3, stepfunctions
 from ministack.services.cloudformation import custom_resource, provisioners, stacks
 
 from local_cloud.alarm_evaluation import AlarmRule
+from local_cloud.batch import cloudformation as batch_cloudformation
+from local_cloud.batch import states as batch_states
+from local_cloud.batch.images import ASSET_REPOSITORY, Images
+from local_cloud.batch.jobs import Runner
+from local_cloud.batch.service import Batch
 from local_cloud.gateway import Gateway
 from local_cloud.sagemaker import cloudformation, states
 from local_cloud.sagemaker.scope import Scope
@@ -41,7 +46,7 @@ MINISTACK_VERSION = "1.5.33"
 _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
     app: ("app", "SERVICE_HANDLERS"),
     router: ("SERVICE_PATTERNS",),
-    responses: ("get_account_id", "get_region", "request_scope"),
+    responses: ("get_account_id", "get_region", "json_response", "request_scope"),
     eventbridge: ("_put_events",),
     stepfunctions: (
         "_SERVICE_DISPATCH",
@@ -75,6 +80,7 @@ _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
         "reset",
     ),
     cloudwatch_logs: ("_log_groups",),
+    ecr: ("_describe_images", "_find_image", "_repositories"),
     cloudwatch: (
         "_alarms",
         "_calc_stats",
@@ -133,10 +139,16 @@ def install(settings: Settings) -> SageMaker:
         LocalCloudError: MiniStack has moved something.
     """
     require_extension_points()
-    sagemaker = SageMaker(Gateway(settings.port, _put_event), settings.jobs)
+    gateway = Gateway(settings.port, _put_event)
+    sagemaker = SageMaker(gateway, settings.jobs)
+    images = Images(settings.images, settings.assemblies)
+    batch = Batch(Runner(gateway, images, sagemaker.containers, gateway.endpoint))
     _install_api(sagemaker)
-    _install_state_machine_integrations(sagemaker)
+    _install_batch_api(batch)
+    _install_state_machine_integrations(sagemaker, batch)
     _install_resource_types(sagemaker)
+    _install_batch_resource_types(batch)
+    _have_asset_images(images)
     _install_corrections()
     return sagemaker
 
@@ -166,14 +178,25 @@ def _install_api(sagemaker: SageMaker) -> None:
     }
 
 
+def _install_batch_api(batch: Batch) -> None:
+    async def handle(
+        _method: str, path: str, _headers: object, body: bytes | str, _query: object
+    ) -> tuple[int, dict[str, str], bytes]:
+        return batch.handle(path, body.encode() if isinstance(body, str) else body, _scope())
+
+    app.SERVICE_HANDLERS["batch"] = handle
+
+
 # -- Step Functions ------------------------------------------------------------------------------------------
 
 _task: contextvars.ContextVar[tuple[Mapping[str, Any], float]] = contextvars.ContextVar("task")
 """The execution that the present thread carries out a task of, and the seconds that each attempt may take."""
 
 
-def _install_state_machine_integrations(sagemaker: SageMaker) -> None:
-    def perform(resource: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _integration(perform: Callable[..., dict[str, Any]], service: SageMaker | Batch) -> Callable[..., Any]:
+    """Make MiniStack's form of an integration of a module `states`."""
+
+    def dispatched(resource: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         execution, timeout = _task.get()
         deadline = time.monotonic() + timeout
 
@@ -181,9 +204,17 @@ def _install_state_machine_integrations(sagemaker: SageMaker) -> None:
             return execution["status"] != "RUNNING" or time.monotonic() > deadline
 
         try:
-            return states.perform(sagemaker, resource, parameters, _scope(), abandoned=abandoned)
+            return perform(service, resource, parameters, _scope(), abandoned=abandoned)
         except states.TaskError as error:
             raise stepfunctions._ExecutionError(error.error, error.cause) from error
+
+    return dispatched
+
+
+def _install_state_machine_integrations(sagemaker: SageMaker, batch: Batch) -> None:
+    perform = _integration(states.perform, sagemaker)
+    submit = f"arn:aws:states:::batch:{batch_states.RESOURCE}"
+    stepfunctions._SERVICE_DISPATCH[submit] = _integration(batch_states.perform, batch)
 
     # MiniStack takes the first entry that the resource starts with: createEndpointConfig before
     # createEndpoint.
@@ -243,6 +274,41 @@ def _provisioner(handler: cloudformation.ResourceType) -> dict[str, Callable[...
         "update": lambda arn, old, new, _stack: handler.update(_scope(), arn, old, new),
         "delete": lambda arn, _properties: handler.delete(_scope(), arn),
     }
+
+
+def _install_batch_resource_types(batch: Batch) -> None:
+    for resource_type in batch_cloudformation.TYPES:
+        handler = resource_type(batch)
+        provisioners._RESOURCE_HANDLERS[handler.type_name] = _batch_provisioner(handler)
+        provisioners._REPLACING_PROPERTIES[handler.type_name] = handler.create_only
+        provisioners._CUSTOM_NAME_REPLACEMENT[handler.type_name] = {"name": handler.name_property}
+
+
+def _batch_provisioner(handler: batch_cloudformation.ResourceType) -> dict[str, Callable[..., Any]]:
+    return {
+        "create": lambda logical_id, properties, _stack: handler.made(_scope(), logical_id, properties),
+        "update": lambda arn, old, new, _stack: handler.changed(_scope(), arn, old, new),
+        "delete": lambda arn, _properties: handler.removed(_scope(), arn),
+    }
+
+
+def _have_asset_images(images: Images) -> None:
+    """Let ECR say that an asset's image is there when its build context is: the CDK then builds nothing."""
+    describe = ecr._describe_images
+
+    def describe_with_assets(request: Mapping[str, Any]) -> Any:
+        repository = request.get("repositoryName", "")
+        if ASSET_REPOSITORY in repository and repository in ecr._repositories:
+            wanted = [each.get("imageTag", "") for each in request.get("imageIds") or []]
+            if wanted and all(images.has(tag) for tag in wanted):
+                details = [
+                    {"repositoryName": repository, "imageDigest": f"sha256:{tag}", "imageTags": [tag]}
+                    for tag in wanted
+                ]
+                return responses.json_response({"imageDetails": details})
+        return describe(request)
+
+    ecr._describe_images = describe_with_assets
 
 
 # -- corrections ---------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ class Gateway:
     """
 
     def __init__(self, port: int, put_event: Callable[[Scope, Mapping[str, Any]], None]) -> None:
-        self._endpoint = f"http://127.0.0.1:{port}"
+        self.endpoint = f"http://127.0.0.1:{port}"
         self._put_event = put_event
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, Scope], Any] = {}
@@ -36,7 +36,7 @@ class Gateway:
                 )
                 self._clients[service, scope] = session.client(
                     service,
-                    endpoint_url=self._endpoint,
+                    endpoint_url=self.endpoint,
                     config=Config(
                         retries={"total_max_attempts": 2},
                         s3={"addressing_style": "path"},

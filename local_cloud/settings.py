@@ -51,6 +51,16 @@ class Settings:
         """Folders that stand for the containers' ``/opt/ml``."""
         return self.state / "jobs"
 
+    @property
+    def images(self) -> Path:
+        """The container images that the CDK has published."""
+        return self.state / "images"
+
+    @property
+    def assemblies(self) -> tuple[Path, ...]:
+        """Where the CDK stages images' build contexts: the demo's assembly, and the CDK's usual one."""
+        return (self.state.parent / "cdk.out", REPOSITORY / "cdk.out")
+
     def require_free_port(self) -> None:
         """Check that the port can be listened on.
 
@@ -78,7 +88,7 @@ class Settings:
         """
         temporary = self.state / "tmp"
         try:
-            for stale in (temporary, self.jobs):
+            for stale in (temporary, self.jobs, self.images):
                 shutil.rmtree(stale, ignore_errors=True)
                 stale.mkdir(parents=True)
         except OSError as error:

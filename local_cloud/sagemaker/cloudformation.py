@@ -55,7 +55,7 @@ class ResourceType(ABC):
         """
         parameters = dict(properties)
         if self.name_property is not None and not parameters.get(self.name_property):
-            parameters[self.name_property] = _generated_name(logical_id)
+            parameters[self.name_property] = generated_name(logical_id)
         answer = self._call(scope, f"Create{self.api_name}", parameters)
         return self._resource(
             scope, str(next(value for name, value in answer.items() if name.endswith("Arn")))
@@ -272,7 +272,7 @@ class ModelPackage(ResourceType):
 TYPES: tuple[type[ResourceType], ...] = (Model, EndpointConfig, Endpoint, ModelPackageGroup, ModelPackage)
 
 
-def _generated_name(logical_id: str) -> str:
+def generated_name(logical_id: str) -> str:
     """Return a name like those that CloudFormation makes: the logical id and 12 random characters."""
     suffix = "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(12))
     return f"{logical_id[: _MAX_NAME_LENGTH - len(suffix) - 1]}-{suffix}"

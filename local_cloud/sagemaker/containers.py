@@ -109,17 +109,35 @@ class Containers:
             environment: the container's variables; of the server's own only a few harmless ones reach it.
             on_line: called with every line of its output, from another thread.
         """
+        return self.run(
+            [ALGORITHM, *arguments, "--root", str(root)],
+            folder=root,
+            environment=environment,
+            on_line=on_line,
+        )
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        on_line: Callable[[str], None],
+    ) -> Container:
+        """Start a container of another image: the Python module `command[0]`, with the arguments after it.
+
+        It is looked for in `folder`, the working directory, first. The rest is as for `start`.
+        """
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        command = [sys.executable, "-m", "local_cloud.sagemaker.sandbox", ALGORITHM, *arguments]
         with self._lock:
             if self._closed:
                 raise RuntimeError("The local cloud is stopping")
             process = subprocess.Popen(  # noqa: S603
-                [*command, "--root", str(root)],
-                cwd=root,
+                [sys.executable, "-m", "local_cloud.sagemaker.sandbox", *command],
+                cwd=folder,
                 env={
                     **inherited,
-                    "PYTHONPATH": PYTHON_PATH,
+                    "PYTHONPATH": os.pathsep.join([str(folder), PYTHON_PATH]),
                     "PYTHONUNBUFFERED": "1",
                     **environment,
                 },

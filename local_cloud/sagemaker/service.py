@@ -86,6 +86,11 @@ class SageMaker:
             "DeleteModelPackage": packages.delete,
         }
 
+    @property
+    def containers(self) -> Containers:
+        """What runs processes; other services' jobs run, and end, beside SageMaker's."""
+        return self._context.containers
+
     def call(self, operation: str, parameters: Mapping[str, Any], scope: Scope) -> Record:
         """Carry out an operation and return its answer.
 

@@ -1,0 +1,1 @@
+"""AWS Batch on one machine: jobs are processes."""

@@ -1,0 +1,114 @@
+"""AWS Batch's CloudFormation types, on top of its API.
+
+Create-only properties and return values as in
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_Batch.html.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from local_cloud.batch.errors import BatchError
+from local_cloud.batch.service import Batch, model
+from local_cloud.batch.states import to_members
+from local_cloud.sagemaker.cloudformation import HandlerError, Properties, Resource, generated_name
+from local_cloud.sagemaker.scope import Scope
+
+
+class ResourceType:
+    """A type: how CloudFormation creates, updates and deletes its resources; `Ref` gives the ARN."""
+
+    type_name: ClassVar[str]
+    name: ClassVar[str]
+    """As in the operations' parameters: ``jobQueue``."""
+    create: ClassVar[str]
+    update: ClassVar[str]
+    delete: ClassVar[str]
+    create_only: ClassVar[tuple[str, ...]] = ()
+    has_state: ClassVar[bool] = True
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    @property
+    def name_property(self) -> str:
+        """The property with the resource's name."""
+        return f"{self.name[0].upper()}{self.name[1:]}Name"
+
+    def made(self, scope: Scope, logical_id: str, properties: Properties) -> Resource:
+        """Create a resource. Raises HandlerError."""
+        named = {self.name_property: generated_name(logical_id), **properties}
+        return self._resource(self._call(scope, self.create, named))
+
+    def changed(self, scope: Scope, arn: str, _old: Properties, new: Properties) -> Resource:
+        """Change a resource in place. Raises HandlerError."""
+        if not self.update:
+            # A job definition is registered again: a new revision, with a new ARN.
+            name = arn.rpartition("/")[2].partition(":")[0]
+            created = self._call(scope, self.create, {self.name_property: name, **new})
+            self.removed(scope, arn)
+            return self._resource(created)
+        known = model().operation_model(self.update).input_shape.members
+        given = {key: value for key, value in new.items() if key[0].lower() + key[1:] in known}
+        return self._resource(self._call(scope, self.update, {**given, self.name: arn}))
+
+    def removed(self, scope: Scope, arn: str) -> None:
+        """Delete a resource; one that is gone is fine. Raises HandlerError."""
+        with contextlib.suppress(_GoneError):
+            if self.has_state:
+                self._call(scope, self.update, {self.name: arn, "State": "DISABLED"})
+            self._call(scope, self.delete, {self.name: arn})
+
+    def _resource(self, answer: Mapping[str, Any]) -> Resource:
+        arn = answer[f"{self.name}Arn"]
+        return arn, {f"{self.name[0].upper()}{self.name[1:]}Arn": arn}
+
+    def _call(self, scope: Scope, operation: str, properties: Properties) -> dict[str, Any]:
+        shape = model().operation_model(operation).input_shape
+        try:
+            return self._batch.call(operation, to_members(_lowered(properties), shape), scope)
+        except BatchError as error:
+            kind = _GoneError if "does not exist" in str(error) else HandlerError
+            raise kind(f"{error} (Service: Batch, Status Code: {error.status})") from error
+
+
+class _GoneError(HandlerError):
+    """The resource is not there."""
+
+
+def _lowered(properties: Properties) -> dict[str, Any]:
+    """CloudFormation takes an environment's type in lower case as well."""
+    kind = properties.get("Type")
+    spelt = {"Type": kind.upper()} if kind in {"managed", "unmanaged"} else {}
+    return {**properties, **spelt}
+
+
+class ComputeEnvironment(ResourceType):
+    """``AWS::Batch::ComputeEnvironment``."""
+
+    type_name = "AWS::Batch::ComputeEnvironment"
+    name = "computeEnvironment"
+    create, update, delete = (f"{verb}ComputeEnvironment" for verb in ("Create", "Update", "Delete"))
+    create_only = ("ComputeEnvironmentName", "Type")
+
+
+class JobQueue(ResourceType):
+    """``AWS::Batch::JobQueue``."""
+
+    type_name = "AWS::Batch::JobQueue"
+    name = "jobQueue"
+    create, update, delete = (f"{verb}JobQueue" for verb in ("Create", "Update", "Delete"))
+    create_only = ("JobQueueName",)
+
+
+class JobDefinition(ResourceType):
+    """``AWS::Batch::JobDefinition``."""
+
+    type_name = "AWS::Batch::JobDefinition"
+    name = "jobDefinition"
+    create, update, delete = "RegisterJobDefinition", "", "DeregisterJobDefinition"
+    create_only = ("JobDefinitionName",)
+    has_state = False
+
+
+TYPES: tuple[Callable[[Batch], ResourceType], ...] = (ComputeEnvironment, JobQueue, JobDefinition)
