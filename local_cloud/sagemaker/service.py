@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from local_cloud.sagemaker import service_model
 from local_cloud.sagemaker.cloud import Cloud
+from local_cloud.sagemaker.containers import Containers
 from local_cloud.sagemaker.context import Context, logger
 from local_cloud.sagemaker.endpoints import Endpoints
 from local_cloud.sagemaker.errors import SageMakerError, validation
