@@ -29,6 +29,7 @@ class RecommendationApi(Construct):
 
     Attributes:
         url: the stage's URL, ending in "/".
+        function: what answers.
         key_id: the API key's id, or None where IAM authorizes.
     """
 
@@ -44,10 +45,10 @@ class RecommendationApi(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
-        function = self._function(storage, endpoint, bundle)
+        self.function = self._function(storage, endpoint, bundle)
         api = self._rest_api()
         self.url = api.url
-        self._routes(api, apigateway.LambdaIntegration(function, allow_test_invoke=False))
+        self._routes(api, apigateway.LambdaIntegration(self.function, allow_test_invoke=False))
         add_error_bodies(api, authorization=settings.api.authorization)
         self.key_id = self._usage_plan(api) if settings.api.authorization == "api_key" else None
 

@@ -1,16 +1,24 @@
 """The SageMaker endpoint that serves the released model."""
 
+from collections.abc import Iterable
+from typing import Final
+
 from aws_cdk import CfnTag
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.environment import Environment
+from infra.endpoint_alarms import EndpointAlarms
+from infra.environment import DeploymentSettings, Environment
 from infra.log_group import log_group
 from infra.permission import allow
 from infra.sagemaker_role import sagemaker_role
 from infra.storage import MODELS_PREFIX, StorageStack
 
-VARIANT = "AllTraffic"
+VARIANT: Final = "AllTraffic"
+
+_START_SECONDS: Final = 3600
+"""What new instances may take to be in service, on top of the waits of a deployment."""
 
 
 class ModelEndpoint(Construct):
@@ -21,6 +29,8 @@ class ModelEndpoint(Construct):
 
     Attributes:
         name: the endpoint's name.
+        configuration_name: its configuration's, which changes with everything that needs new instances.
+        model: the SageMaker model.
         model_package_arn: the package that it serves.
     """
 
@@ -49,7 +59,11 @@ class ModelEndpoint(Construct):
             on=storage.objects(storage.models, f"{MODELS_PREFIX}*"),
             because="The released package decides which artifact is read",
         )
-        model = sagemaker.CfnModel(
+        alarms = EndpointAlarms(
+            self, "Alarms", settings=settings, endpoint_name=self.name, variant=VARIANT
+        ).alarms
+        allow(role, "cloudwatch:DescribeAlarms", on=[alarm.alarm_arn for alarm in alarms])
+        self.model = sagemaker.CfnModel(
             self,
             "Model",
             execution_role_arn=role.role_arn,
@@ -62,7 +76,7 @@ class ModelEndpoint(Construct):
             else None,
         )
         # SageMaker checks at once whether the role may read the artifact.
-        model.node.add_dependency(role)
+        self.model.node.add_dependency(role)
         configuration = sagemaker.CfnEndpointConfig(
             self,
             "Configuration",
@@ -70,18 +84,20 @@ class ModelEndpoint(Construct):
             production_variants=[
                 sagemaker.CfnEndpointConfig.ProductionVariantProperty(
                     variant_name=VARIANT,
-                    model_name=model.attr_model_name,
+                    model_name=self.model.attr_model_name,
                     instance_type=settings.serving.instance_type,
                     initial_instance_count=settings.serving.instance_count,
                     initial_variant_weight=1,
                 )
             ],
         )
+        self.configuration_name = configuration.attr_endpoint_config_name
         endpoint = sagemaker.CfnEndpoint(
             self,
             "Endpoint",
             endpoint_name=self.name,
-            endpoint_config_name=configuration.attr_endpoint_config_name,
+            endpoint_config_name=self.configuration_name,
+            deployment_config=_deployment(settings.serving.deployment, alarms),
             # An update keeps what a person has set since, except for the number of instances, which is the
             # settings' to say: nothing scales by itself.
             retain_all_variant_properties=True,
@@ -97,3 +113,31 @@ class ModelEndpoint(Construct):
                 retention_days=settings.logs.retention_days,
             )
         )
+
+
+def _deployment(
+    settings: DeploymentSettings, alarms: Iterable[cloudwatch.Alarm]
+) -> sagemaker.CfnEndpoint.DeploymentConfigProperty:
+    """Blue/green, with a canary where the settings have one, and back again if one of `alarms` goes off."""
+    wait = settings.canary_wait_seconds or 0
+    return sagemaker.CfnEndpoint.DeploymentConfigProperty(
+        blue_green_update_policy=sagemaker.CfnEndpoint.BlueGreenUpdatePolicyProperty(
+            traffic_routing_configuration=sagemaker.CfnEndpoint.TrafficRoutingConfigProperty(
+                type="ALL_AT_ONCE" if settings.canary_percent is None else "CANARY",
+                canary_size=None
+                if settings.canary_percent is None
+                else sagemaker.CfnEndpoint.CapacitySizeProperty(
+                    type="CAPACITY_PERCENT", value=settings.canary_percent
+                ),
+                wait_interval_in_seconds=wait,
+            ),
+            termination_wait_in_seconds=settings.termination_wait_seconds,
+            # SageMaker waits after the canary, and again after all traffic has moved.
+            maximum_execution_timeout_in_seconds=_START_SECONDS
+            + 2 * wait
+            + settings.termination_wait_seconds,
+        ),
+        auto_rollback_configuration=sagemaker.CfnEndpoint.AutoRollbackConfigProperty(
+            alarms=[sagemaker.CfnEndpoint.AlarmProperty(alarm_name=alarm.alarm_name) for alarm in alarms]
+        ),
+    )

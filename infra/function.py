@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -18,6 +18,7 @@ class BundledFunction(lambda_.Function):
 
     Attributes:
         execution_role: the role, for its owner to grant what the function needs.
+        code_key: the name of the bundle in S3, another for each content.
     """
 
     def __init__(
@@ -78,6 +79,9 @@ class BundledFunction(lambda_.Function):
             description=description,
             environment={"POWERTOOLS_SERVICE_NAME": log_name, "LOG_LEVEL": "INFO", **environment},
         )
+        resource = self.node.default_child
+        assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101
+        self.code_key = Stack.of(self).resolve(resource.code)["s3Key"]
         acknowledge(
             self,
             "AwsSolutions-L1",

@@ -11,10 +11,11 @@ from infra.endpoint import ModelEndpoint
 from infra.environment import Environment
 from infra.environment_stack import EnvironmentStack
 from infra.storage import StorageStack
+from infra.verification import CheckModel, SmokeTest
 
 
 class ServingStack(EnvironmentStack):
-    """The released model behind an endpoint, and the API in front of it."""
+    """The released model behind an endpoint, the API in front of it, and the tests that both must pass."""
 
     def __init__(
         self, scope: Construct, *, settings: Environment, storage: StorageStack, functions: Path
@@ -28,9 +29,19 @@ class ServingStack(EnvironmentStack):
         package_arn = settings.model.package_arn or ssm.StringParameter.value_for_string_parameter(
             self, settings.model_package_parameter
         )
+        verify_model = functions / "verify_model"
+        check = CheckModel(
+            self,
+            "CheckModel",
+            settings=settings,
+            storage=storage,
+            model_package_arn=package_arn,
+            bundle=verify_model,
+        )
         endpoint = ModelEndpoint(
             self, "Endpoint", settings=settings, storage=storage, model_package_arn=package_arn
         )
+        endpoint.model.node.add_dependency(check.resource)
         api = RecommendationApi(
             self,
             "Api",
@@ -39,6 +50,16 @@ class ServingStack(EnvironmentStack):
             endpoint=endpoint,
             bundle=functions / "recommend",
         )
+        smoke_test = SmokeTest(
+            self,
+            "SmokeTest",
+            settings=settings,
+            storage=storage,
+            endpoint=endpoint,
+            recommend=api.function,
+            bundle=verify_model,
+        )
+        smoke_test.resource.node.add_dependency(endpoint, api)
         CfnOutput(self, "EndpointName", value=settings.endpoint_name)
         CfnOutput(self, "ModelPackageArn", value=package_arn)
         CfnOutput(self, "ApiUrl", value=api.url)

@@ -29,6 +29,7 @@ SHARED_PACKAGES: Mapping[str, tuple[str, ...]] = {
     "recommend": ("data_prep",),
     "first_model": (),
     "release_model": (),
+    "verify_model": ("evaluation",),
 }
 """Function (a folder of lambda/) to the top-level packages that it imports. Its wheels are those of the
 dependency group of the same name in pyproject.toml."""

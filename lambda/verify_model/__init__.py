@@ -1,1 +1,1 @@
-"""Checks a model package before it is deployed, and the endpoint after."""
+"""Two CloudFormation custom resources: a check of the model before its deployment, a test of it after."""
