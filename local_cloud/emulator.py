@@ -12,6 +12,7 @@ import contextvars
 import functools
 import importlib.metadata
 import itertools
+import json
 import os
 import threading
 import time
@@ -46,7 +47,7 @@ MINISTACK_VERSION = "1.5.33"
 _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
     app: ("app", "SERVICE_HANDLERS"),
     router: ("SERVICE_PATTERNS",),
-    responses: ("get_account_id", "get_region", "json_response", "request_scope"),
+    responses: ("error_response_json", "get_account_id", "get_region", "json_response", "request_scope"),
     eventbridge: ("_put_events",),
     stepfunctions: (
         "_SERVICE_DISPATCH",
@@ -293,7 +294,10 @@ def _batch_provisioner(handler: batch_cloudformation.ResourceType) -> dict[str, 
 
 
 def _have_asset_images(images: Images) -> None:
-    """Let ECR say that an asset's image is there when its build context is: the CDK then builds nothing."""
+    """Let ECR say that an asset's image is there when its build context is: the CDK then builds nothing.
+
+    Of images that are not there MiniStack tells nothing, where ECR answers with an error.
+    """
     describe = ecr._describe_images
 
     def describe_with_assets(request: Mapping[str, Any]) -> Any:
@@ -306,7 +310,11 @@ def _have_asset_images(images: Images) -> None:
                     for tag in wanted
                 ]
                 return responses.json_response({"imageDetails": details})
-        return describe(request)
+        answer = describe(request)
+        if request.get("imageIds") and json.loads(answer[2]).get("imageDetails") == []:
+            message = f"An image asked for does not exist in the repository with name '{repository}'"
+            return responses.error_response_json("ImageNotFoundException", message, 400)
+        return answer
 
     ecr._describe_images = describe_with_assets
 
