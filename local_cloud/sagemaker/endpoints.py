@@ -55,12 +55,14 @@ class Endpoints:
         endpoint = Endpoint(self._context, scope, name)
         endpoint.begin("Creating", EndpointConfigName=config["EndpointConfigName"], LastDeploymentConfig=kept)
         self._endpoints.add(scope, name, endpoint, taken=taken)
-        fleet = Fleet(self._context, scope, name, config=config, models=models, retained={})
-        self._deploy(endpoint, fleet, deployment.Deployment())
+        self._context.background(
+            f"endpoint-{name}",
+            lambda: endpoint.deploy(
+                Fleet(self._context, scope, name, config=config, models=models, retained={}),
+                deployment.Deployment(),
+            ),
+        )
         return {"EndpointArn": endpoint.arn}
-
-    def _deploy(self, endpoint: Endpoint, fleet: Fleet, plan: deployment.Deployment) -> None:
-        self._context.background(f"endpoint-{endpoint.name}", lambda: endpoint.deploy(fleet, plan))
 
     def _served(self, scope: Scope, config: Record) -> dict[str, ServedModel]:
         return {
@@ -96,8 +98,13 @@ class Endpoints:
         self._require_alarms(scope, plan)
         if not endpoint.begin("Updating", LastDeploymentConfig=settings, FailureReason=None):
             raise validation(f'Cannot update in-progress endpoint "{endpoint.arn}".')
-        fleet = Fleet(self._context, scope, endpoint.name, config=config, models=models, retained=retained)
-        self._deploy(endpoint, fleet, plan)
+        self._context.background(
+            f"endpoint-{endpoint.name}",
+            lambda: endpoint.deploy(
+                Fleet(self._context, scope, endpoint.name, config=config, models=models, retained=retained),
+                plan,
+            ),
+        )
         return {"EndpointArn": endpoint.arn}
 
     def _require_alarms(self, scope: Scope, plan: deployment.Deployment) -> None:
