@@ -1,9 +1,11 @@
 """How endpoints change under a client that asks all the time, with containers that do as they are told."""
 
+import io
 import json
 import threading
 import time
 import uuid
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -269,3 +271,261 @@ def test_request_on_its_way_is_answered_by_the_old_fleet(world: World) -> None: 
     assert client.models[0][1] == "old"
     assert client.models[-1][1] == "new"
     world.sagemaker.delete_endpoint(EndpointName=name)
+
+
+# -- CloudFormation ----------------------------------------------------------------------------------------
+
+PROVIDER = """
+import json, urllib.request, boto3
+def handler(event, context):
+    stacks = boto3.client("cloudformation").describe_stacks(StackName=event["StackId"])["Stacks"]
+    request, status = event["RequestType"], stacks[0]["StackStatus"]
+    properties, old = event["ResourceProperties"], event.get("OldResourceProperties", {})
+    print(json.dumps([request, status, old.get("Config"), properties["Config"]]))
+    failed = properties["Fail"] == "yes" and (request, status) == ("Update", "UPDATE_IN_PROGRESS")
+    answer = {key: event[key] for key in ("RequestId", "StackId", "LogicalResourceId")}
+    answer |= {"PhysicalResourceId": event.get("PhysicalResourceId", "test-1"), "Reason": "scores differ"}
+    answer["Status"] = "FAILED" if failed else "SUCCESS"
+    body = json.dumps(answer).encode()
+    urllib.request.urlopen(urllib.request.Request(event["ResponseURL"], data=body, method="PUT"))
+"""
+
+
+@dataclass
+class Stack:
+    """A stack of a model package, an endpoint with a canary, its alarm, and a test after the endpoint."""
+
+    world: World
+    group: str
+    function: str
+
+    @property
+    def endpoint(self) -> Served:
+        return Served(self.world, self.group, "")
+
+    @property
+    def alarm(self) -> str:
+        return f"{self.group}-errors"
+
+    def template(self) -> str:
+        alarm = {
+            "AlarmName": self.alarm,
+            "Namespace": "AWS/SageMaker",
+            "MetricName": "Invocation5XXErrors",
+            "Dimensions": [
+                {"Name": "EndpointName", "Value": self.group},
+                {"Name": "VariantName", "Value": VARIANT},
+            ],
+            "Statistic": "Sum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 5,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "TreatMissingData": "notBreaching",
+        }
+        variant = {
+            "VariantName": VARIANT,
+            "ModelName": {"Fn::GetAtt": ["Model", "ModelName"]},
+            "InitialInstanceCount": 2,
+            "InstanceType": "ml.m5.large",
+        }
+        config = {"Fn::GetAtt": ["Config", "EndpointConfigName"]}
+        resources = {
+            "Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm},
+            "Model": {
+                "Type": "AWS::SageMaker::Model",
+                "Properties": {
+                    "ExecutionRoleArn": self.world.role,
+                    "PrimaryContainer": {"ModelPackageName": {"Ref": "Package"}},
+                },
+            },
+            "Config": {
+                "Type": "AWS::SageMaker::EndpointConfig",
+                "Properties": {"ProductionVariants": [variant]},
+            },
+            "Endpoint": {
+                "Type": "AWS::SageMaker::Endpoint",
+                "DependsOn": "Alarm",
+                "Properties": {
+                    "EndpointName": self.group,
+                    "EndpointConfigName": config,
+                    "DeploymentConfig": canary(self.alarm, wait=5),
+                    "RetainAllVariantProperties": True,
+                },
+            },
+            "Test": {
+                "Type": "Custom::Test",
+                "DependsOn": "Endpoint",
+                "Properties": {"ServiceToken": self.function, "Config": config, "Fail": {"Ref": "Fail"}},
+            },
+        }
+        parameters = {
+            "Package": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": f"/{self.group}/package"},
+            "Fail": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": f"/{self.group}/fail"},
+        }
+        return json.dumps({"Parameters": parameters, "Resources": resources})
+
+    def put(self, name: str, value: str) -> None:
+        ssm = self.world.cloud.client("ssm")
+        ssm.put_parameter(Name=f"/{self.group}/{name}", Type="String", Value=value, Overwrite=True)
+
+    def publish(self, **environment: str) -> str:
+        """Register an approved package and put it in the stack's parameter."""
+        data = self.world.model_data()
+        container = {"Image": IMAGE, "ModelDataUrl": data, "Environment": environment}
+        arn = self.world.sagemaker.create_model_package(
+            ModelPackageGroupName=self.group,
+            ModelApprovalStatus="Approved",
+            InferenceSpecification={
+                "Containers": [container],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+        )["ModelPackageArn"]
+        self.put("package", arn)
+        return str(arn)
+
+    def deploy(self) -> None:
+        """Create the stack through a change set and with an execution role, as the CDK's CLI does."""
+        cloudformation = self.world.cloud.client("cloudformation")
+        cloudformation.create_change_set(
+            StackName=self.group,
+            ChangeSetName="first",
+            ChangeSetType="CREATE",
+            TemplateBody=self.template(),
+            RoleARN=self.world.role,
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            Tags=[{"Key": "environment", "Value": "test"}],
+        )
+        cloudformation.get_waiter("change_set_create_complete").wait(
+            StackName=self.group, ChangeSetName="first", WaiterConfig={"Delay": 1}
+        )
+        cloudformation.execute_change_set(StackName=self.group, ChangeSetName="first")
+        assert self.settled() == "CREATE_COMPLETE"
+
+    def release(self) -> None:
+        """Update the stack with its previous template: its parameters are read again."""
+        self.world.cloud.client("cloudformation").update_stack(
+            StackName=self.group,
+            UsePreviousTemplate=True,
+            Parameters=[{"ParameterKey": name, "UsePreviousValue": True} for name in ("Package", "Fail")],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+
+    def settled(self) -> str:
+        cloudformation = self.world.cloud.client("cloudformation")
+
+        def status() -> str | None:
+            (stack,) = cloudformation.describe_stacks(StackName=self.group)["Stacks"]
+            return None if stack["StackStatus"].endswith("IN_PROGRESS") else str(stack["StackStatus"])
+
+        return str(wait_for(status))
+
+    def events(self, status: str) -> dict[str, str]:
+        """Return the reasons of the stack events with that status, by logical id."""
+        cloudformation = self.world.cloud.client("cloudformation")
+        found = cloudformation.describe_stack_events(StackName=self.group)["StackEvents"]
+        return {
+            event["LogicalResourceId"]: event.get("ResourceStatusReason", "")
+            for event in found
+            if event["ResourceStatus"] == status
+        }
+
+    def resources(self) -> dict[str, str]:
+        cloudformation = self.world.cloud.client("cloudformation")
+        found = cloudformation.describe_stack_resources(StackName=self.group)["StackResources"]
+        return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found}
+
+    def requests(self) -> list[list[str]]:
+        """Return what the custom resource was asked: request, stack's status, old and new configuration."""
+        logs = self.world.cloud.client("logs")
+        group = f"/aws/lambda/{self.function.rpartition(':')[2]}"
+        lines = [each["message"] for each in logs.filter_log_events(logGroupName=group)["events"]]
+        return [json.loads(line) for line in lines if line.startswith("[")]
+
+
+@pytest.fixture
+def stack(world: World) -> Iterator[Stack]:  # noqa: F811
+    group = f"group-{uuid.uuid4().hex[:8]}"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", PROVIDER)
+    function = world.cloud.client("lambda").create_function(
+        FunctionName=group,
+        Runtime="python3.13",
+        Role=world.role,
+        Handler="app.handler",
+        Code={"ZipFile": buffer.getvalue()},
+        Timeout=30,
+    )["FunctionArn"]
+    world.sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    stack = Stack(world, group, function)
+    stack.put("fail", "no")
+    stack.publish(STAND_IN_TAG="old")
+    stack.deploy()
+    yield stack
+    world.cloud.client("cloudformation").delete_stack(StackName=group)
+    wait_for(lambda: not world.sagemaker.list_endpoints(NameContains=group)["Endpoints"])
+
+
+def test_release_reaches_the_endpoint_through_a_canary(stack: Stack) -> None:
+    before = stack.resources()
+    with asking(stack.world.cloud, stack.group) as client:
+        stack.publish(STAND_IN_TAG="new")
+        stack.release()
+        assert stack.settled() == "UPDATE_COMPLETE"
+        updated = time.monotonic()
+        wait_for(lambda: len(client.models) and client.models[-1][0] > updated + 0.5)
+        assert set(client.since(updated)) == {"new"}
+    assert client.failures == []
+    after = stack.resources()
+    assert after["Endpoint"] == before["Endpoint"]
+    assert after["Config"] != before["Config"]
+    models = {each["ModelArn"] for each in stack.world.sagemaker.list_models(MaxResults=100)["Models"]}
+    assert after["Model"] in models
+    assert before["Model"] not in models
+
+
+def test_alarm_in_the_canary_rolls_the_stack_back(stack: Stack) -> None:
+    before = stack.resources()
+    cloudwatch = stack.world.cloud.client("cloudwatch")
+    with asking(stack.world.cloud, stack.group) as client:
+        stack.publish(STAND_IN_TAG="new")
+        stack.release()
+        wait_for(lambda: stack.endpoint.stage()[0] == "Baking")
+        cloudwatch.set_alarm_state(AlarmName=stack.alarm, StateValue="ALARM", StateReason="by hand")
+        assert stack.settled() == "UPDATE_ROLLBACK_COMPLETE"
+        back = time.monotonic()
+        time.sleep(0.5)
+        assert set(client.since(back)) == {"old"}
+    assert client.failures == []
+    assert stack.alarm in stack.events("UPDATE_FAILED")["Endpoint"]
+    assert stack.resources() == before
+    models = {each["ModelName"] for each in stack.world.sagemaker.list_models(MaxResults=100)["Models"]}
+    assert before["Model"].rpartition("/")[2] in models
+    assert [request for request, *_ in stack.requests()] == ["Create"]
+
+
+def test_failed_test_brings_the_old_endpoint_back(stack: Stack) -> None:
+    before = stack.resources()
+    old = before["Config"].rpartition("/")[2]
+    with asking(stack.world.cloud, stack.group) as client:
+        stack.publish(STAND_IN_TAG="new")
+        stack.put("fail", "yes")
+        stack.release()
+        assert stack.settled() == "UPDATE_ROLLBACK_COMPLETE"
+        back = time.monotonic()
+        assert "new" in client.since(0)
+        time.sleep(0.5)
+        assert set(client.since(back)) == {"old"}
+    assert client.failures == []
+    assert stack.events("UPDATE_FAILED")["Test"] == "scores differ"
+    assert stack.resources() == before
+    assert stack.endpoint.describe()["EndpointConfigName"] == old
+    create, failed, restored = stack.requests()
+    new = failed[3]
+    assert create[:2] == ["Create", "CREATE_IN_PROGRESS"]
+    assert failed == ["Update", "UPDATE_IN_PROGRESS", old, new]
+    assert restored == ["Update", "UPDATE_ROLLBACK_IN_PROGRESS", new, old]
+    configs = stack.world.sagemaker.list_endpoint_configs(NameContains="Config-")["EndpointConfigs"]
+    assert new not in {each["EndpointConfigName"] for each in configs}
