@@ -5,6 +5,7 @@ from pathlib import Path
 from aws_cdk import App, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
+from infra.delivery import DeliveryStack
 from infra.environment import PROJECT, Environment
 from infra.serving import ServingStack
 from infra.storage import StorageStack
@@ -15,15 +16,15 @@ def build_app(app: App, settings: Environment, *, project: Path) -> None:
     """Define the stacks of `settings` in `app`.
 
     An environment that trains has all three; one that serves promoted models has no training, and no serving
-    before its first promotion.
+    before its first promotion. Where GitHub Actions delivers, its roles are a stack, too.
 
     Args:
         app: the app, with its context.
         settings: the environment.
-        project: the folder that `build/functions` and `training.ratings` are in.
+        project: the folder that `build/functions`, `build/images` and `training.ratings` are in.
 
     Raises:
-        ConfigurationError: a function's bundle or the ratings are not there.
+        ConfigurationError: a function's bundle, an image's folder or the ratings are not there.
     """
     functions = project / "build" / "functions"
     storage = StorageStack(app, settings=settings)
@@ -34,6 +35,7 @@ def build_app(app: App, settings: Environment, *, project: Path) -> None:
             training=settings.training,
             storage=storage,
             functions=functions,
+            images=project / "build" / "images",
             ratings=project / settings.training.ratings,
         )
         serving = ServingStack(app, settings=settings, storage=storage, functions=functions)
@@ -41,6 +43,8 @@ def build_app(app: App, settings: Environment, *, project: Path) -> None:
         serving.add_stack_dependency(training)
     elif settings.model.package_arn is not None:
         ServingStack(app, settings=settings, storage=storage, functions=functions)
+    if settings.delivery is not None:
+        DeliveryStack(app, settings=settings, delivery=settings.delivery, storage=storage)
     Tags.of(app).add("project", PROJECT)
     Tags.of(app).add("environment", settings.name)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app, write_suppressions_to_cloud_formation=True))

@@ -7,6 +7,7 @@ field's description says what it accepts, for the reader and for the message abo
 import math
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -27,6 +28,20 @@ _SCHEDULE = re.compile(
     r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)"
     r"|cron\([\w*?,/#-]+( [\w*?,/#-]+){5}\)"
 )
+
+
+_GIB = 1024
+_FEW = 4
+_FARGATE_MEMORY_MIB: Mapping[float, Sequence[int]] = {
+    0.25: (512, 1 * _GIB, 2 * _GIB),
+    0.5: range(1 * _GIB, 4 * _GIB + 1, _GIB),
+    1: range(2 * _GIB, 8 * _GIB + 1, _GIB),
+    2: range(4 * _GIB, 16 * _GIB + 1, _GIB),
+    4: range(8 * _GIB, 30 * _GIB + 1, _GIB),
+    8: range(16 * _GIB, 60 * _GIB + 1, 4 * _GIB),
+    16: range(32 * _GIB, 120 * _GIB + 1, 8 * _GIB),
+}
+"""By vCPUs; https://docs.aws.amazon.com/batch/latest/APIReference/API_ResourceRequirement.html."""
 
 
 def _schedule(value: str) -> str:
@@ -103,6 +118,32 @@ class GateSettings(Section):
     max_cross_entropy: Annotated[float, Field(gt=0, description="a number above 0")]
 
 
+class BatchSettings(Section):
+    """Data preparation in AWS Batch, on Fargate, for ratings that outgrow the function."""
+
+    above_mib: Annotated[int, Field(ge=0, description="a whole number of MiB, 0 or more")]
+    vcpus: Annotated[float, Choices((0.25, 0.5, 1, 2, 4, 8, 16), "a number of vCPUs that Fargate offers")]
+    memory_mib: Annotated[int, Field(ge=512, le=122_880, description="a whole number of MiB, 512 to 122880")]
+    storage_gib: Annotated[int, Field(ge=21, le=200, description="a whole number of GiB, 21 to 200")]
+    shards: Annotated[int, Field(ge=2, le=1000, description="a whole number from 2 to 1000")]
+    max_runtime_minutes: Annotated[
+        int, Field(ge=1, le=24 * 60, description="a whole number of minutes, 1 to 1440")
+    ]
+
+    @model_validator(mode="after")
+    def _memory_fits_the_processors(self) -> Self:
+        offered = _FARGATE_MEMORY_MIB[self.vcpus]
+        if self.memory_mib not in offered:
+            if len(offered) <= _FEW:
+                allowed = ", ".join(map(str, offered))
+            else:
+                allowed = f"{offered[0]} to {offered[-1]} in steps of {offered[1] - offered[0]}"
+            raise ValueError(
+                f"memory_mib = {self.memory_mib}: with {self.vcpus:g} vCPUs Fargate offers {allowed} MiB"
+            )
+        return self
+
+
 class TrainingSettings(Section):
     """The training workflow: what it reads, on what it runs, what starts it."""
 
@@ -125,6 +166,7 @@ class TrainingSettings(Section):
     hyperparameters: Hyperparameters = Table
     data: DataSettings = Table
     gate: GateSettings = Table
+    batch: Annotated[BatchSettings, Table] | None = None
 
 
 class DeploymentSettings(Section):
@@ -239,6 +281,21 @@ class LogSettings(Section):
     ]
 
 
+class DeliverySettings(Section):
+    """Who deploys from GitHub Actions."""
+
+    repository: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9-]+(/[A-Za-z0-9._-]+|@[0-9]+/[A-Za-z0-9._-]+@[0-9]+)$",
+            description='the repository as GitHub\'s tokens name it, "owner/name" or "owner@id/name@id"',
+        ),
+    ]
+    oidc_provider: Annotated[
+        Literal["create", "existing"], Field(description="where the account's identity provider comes from")
+    ]
+
+
 class Environment(Section):
     """One deployable environment. Its name is the name of its file."""
 
@@ -257,6 +314,7 @@ class Environment(Section):
     serving: ServingSettings = Table
     api: ApiSettings = Table
     logs: LogSettings = Table
+    delivery: Annotated[DeliverySettings, Table] | None = None
 
     @model_validator(mode="after")
     def _training_belongs_to_its_source(self) -> Self:

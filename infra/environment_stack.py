@@ -8,7 +8,7 @@ from infra.environment import Environment
 
 
 def stack_name(settings: Environment, part: str) -> str:
-    """The name of the environment's stack `part`: "storage", "training", "serving"."""
+    """The name of the environment's stack `part`: "storage", "training", "serving", "delivery"."""
     return f"{settings.prefix}-{part}"
 
 

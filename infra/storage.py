@@ -13,6 +13,7 @@ from infra.environment_stack import EnvironmentStack
 RATINGS_PREFIX = "ratings/"
 SCORES_PREFIX = "scores/"
 MODELS_PREFIX = "models/"
+PROMOTIONS_PREFIX = "promotions/"
 
 
 class StorageStack(EnvironmentStack):

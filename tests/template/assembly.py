@@ -31,8 +31,8 @@ class Assembly:
 
     @property
     def templates(self) -> dict[str, Template]:
-        """Part ("storage", "training", "serving") to template."""
-        parts = ("storage", "training", "serving")
+        """Part ("storage", "training", "serving", "delivery") to template."""
+        parts = ("storage", "training", "serving", "delivery")
         paths = {part: self.folder / f"{self.settings.prefix}-{part}.template.json" for part in parts}
         return {part: json.loads(path.read_text()) for part, path in paths.items() if path.exists()}
 
@@ -94,7 +94,7 @@ def changed(name: str, **tables: Any) -> Environment:
     """The environment `name` with other values in some tables."""
     values = load_environment(name).model_dump(exclude_none=True)
     for key, change in tables.items():
-        values[key] = values[key] | change if isinstance(change, dict) else change
+        values[key] = values.get(key, {}) | change if isinstance(change, dict) else change
     return Environment.model_validate(values | {"name": name})
 
 
@@ -102,6 +102,7 @@ PIN = {
     "package_arn": "arn:aws:sagemaker:us-east-1:333333333333:model-package/movie-recommender-prod/7",
     "artifact_sha256": "5c" * 32,
 }
+DELIVERY = {"repository": "owner@12/name@34", "oidc_provider": "create"}
 VARIANTS: dict[str, Callable[[], Environment]] = {
     "dev": lambda: load_environment("dev"),
     "staging": lambda: load_environment("staging"),
@@ -113,4 +114,8 @@ VARIANTS: dict[str, Callable[[], Environment]] = {
         training={"schedule": "cron(0 3 ? * MON *)", "upload_trigger": False, "approval": "manual"},
     ),
     "dev in GovCloud": lambda: changed("dev", region="us-gov-west-1"),
+    "dev that GitHub Actions delivers": lambda: changed("dev", delivery=DELIVERY),
+    "prod that GitHub Actions delivers": lambda: changed(
+        "prod", delivery=DELIVERY | {"oidc_provider": "existing"}
+    ),
 }
