@@ -41,6 +41,9 @@ class Models:
             raise taken
         self._context.require_role(scope, parameters.get("ExecutionRoleArn"))
         served = self._served(scope, parameters)
+        for container in [parameters.get("PrimaryContainer", {}), *parameters.get("Containers", [])]:
+            if "ModelPackageName" in container:
+                self._packages.require_approved(scope, container["ModelPackageName"])
         s3_data.require_object(self._context.cloud.client("s3", scope), served.model_data)
         record = {
             **{key: value for key, value in parameters.items() if key != "Tags"},

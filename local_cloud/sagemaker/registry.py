@@ -1,7 +1,8 @@
 """The model registry: package groups and the packages in them."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from local_cloud.sagemaker import images, s3_data
@@ -10,6 +11,17 @@ from local_cloud.sagemaker.errors import conflict, validation
 from local_cloud.sagemaker.scope import Scope, parse_arn
 from local_cloud.sagemaker.service_model import now
 from local_cloud.sagemaker.table import Listing, Record, Table
+
+_UPDATABLE = (
+    "ModelApprovalStatus",
+    "ApprovalDescription",
+    "CustomerMetadataProperties",
+    "InferenceSpecification",
+    "SourceUri",
+    "ModelCard",
+    "ModelLifeCycle",
+)
+_MAX_METADATA_PROPERTIES = 50
 
 
 class ModelPackageGroups:
@@ -88,7 +100,6 @@ class ModelPackages:
         ),
         {"ModelApprovalStatus": "ModelApprovalStatus"},
     )
-    _EVENT = "SageMaker Model Package State Change"
 
     def __init__(self, context: Context, groups: ModelPackageGroups) -> None:
         self._context = context
@@ -96,6 +107,7 @@ class ModelPackages:
         self._packages: Table[Record] = Table()
         self._lock = threading.Lock()
         self._last_version: dict[str, int] = {}
+        self._done: dict[tuple[Scope, str], tuple[Mapping[str, Any], str]] = {}
 
     def create(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
         """CreateModelPackage."""
@@ -104,6 +116,17 @@ class ModelPackages:
             raise validation("Exactly one of ModelPackageGroupName and ModelPackageName must be provided")
         if "InferenceSpecification" in parameters:
             self._require_deployable(scope, parameters["InferenceSpecification"])
+        group = None if group_name is None else self._groups.get(scope, group_name)
+        with self._lock:
+            arn = self._created_before(scope, parameters)
+            if arn is not None:
+                return {"ModelPackageArn": arn}
+            record = self._add(scope, group, parameters)
+            self._remember(scope, parameters, record["ModelPackageArn"])
+        self._publish(scope, record)
+        return {"ModelPackageArn": record["ModelPackageArn"]}
+
+    def _add(self, scope: Scope, group: Record | None, parameters: Mapping[str, Any]) -> Record:
         record: Record = {
             **{key: value for key, value in parameters.items() if key not in ("Tags", "ClientToken")},
             "CreationTime": now(),
@@ -112,22 +135,56 @@ class ModelPackages:
             "ModelPackageStatus": "Completed",
             "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
         }
-        if group_name is None:
-            name, arn = str(own_name), scope.arn("model-package", str(own_name))
-            record |= {"ModelPackageName": name, "ModelPackageArn": arn}
+        if group is None:
+            name = str(parameters["ModelPackageName"])
+            record["ModelPackageArn"] = scope.arn("model-package", name)
+            # "Does not apply to unversioned models" (API reference).
+            record.pop("ModelApprovalStatus", None)
         else:
-            group = self._groups.get(scope, group_name)
             name = self._next_version(scope, group, record)
-            arn = record["ModelPackageArn"]
-        self._packages.add(scope, name, record, taken=validation(f"Model Package already exists: {arn}"))
-        self._context.publish(scope, self._EVENT, record, [arn])
-        return {"ModelPackageArn": arn}
+        taken = validation(f"Model Package already exists: {record['ModelPackageArn']}")
+        self._packages.add(scope, name, record, taken=taken)
+        return record
+
+    def _created_before(self, scope: Scope, request: Mapping[str, Any]) -> str | None:
+        """Return the ARN of what this request has created already, by its ``ClientToken``.
+
+        Raises:
+            SageMakerError: another request had the token.
+        """
+        token = request.get("ClientToken")
+        if token is None or (scope, token) not in self._done:
+            return None
+        earlier, arn = self._done[scope, token]
+        if self._packages.get(*_resolve(scope, arn, "model-package")) is None:
+            return None
+        if earlier != request:
+            raise validation(f"ClientToken {token} was used for another request, which created {arn}")
+        return arn
+
+    def _remember(self, scope: Scope, request: Mapping[str, Any], arn: str) -> None:
+        if "ClientToken" in request:
+            self._done[scope, request["ClientToken"]] = request, arn
+
+    def _publish(self, scope: Scope, record: Record, changed: Sequence[str] = ()) -> None:
+        """Put the event of a new or changed package.
+
+        Times are ISO 8601 here, unlike those of jobs and endpoints
+        (https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html).
+        """
+        detail = {
+            name: value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else value
+            for name, value in record.items()
+        }
+        if changed:
+            detail["UpdatedModelPackageFields"] = list(changed)
+        event = "SageMaker Model Package State Change"
+        self._context.publish(scope, event, detail, [record["ModelPackageArn"]])
 
     def _next_version(self, scope: Scope, group: Record, record: Record) -> str:
         group_name = group["ModelPackageGroupName"]
-        with self._lock:
-            version = self._last_version.get(group["ModelPackageGroupArn"], 0) + 1
-            self._last_version[group["ModelPackageGroupArn"]] = version
+        version = self._last_version.get(group["ModelPackageGroupArn"], 0) + 1
+        self._last_version[group["ModelPackageGroupArn"]] = version
         name = f"{group_name}/{version}"
         record |= {
             "ModelPackageGroupName": group_name,
@@ -172,6 +229,20 @@ class ModelPackages:
         container: Mapping[str, Any] = containers[0]
         return container
 
+    def require_approved(self, scope: Scope, name_or_arn: str) -> None:
+        """Check that a package may be deployed: a version of a group must be Approved.
+
+        Raises:
+            SageMakerError: it may not, or there is no such package.
+        """
+        package = self.get(scope, name_or_arn)
+        status = package.get("ModelApprovalStatus", "Approved")
+        if status != "Approved":
+            raise validation(
+                f"Cannot create a model from model package {package['ModelPackageArn']}: its "
+                f"ModelApprovalStatus is {status}, it must be Approved"
+            )
+
     def describe(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
         """DescribeModelPackage."""
         return self.get(scope, parameters["ModelPackageName"])
@@ -195,27 +266,17 @@ class ModelPackages:
 
     def update(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
         """UpdateModelPackage."""
-        record = self.get(scope, parameters["ModelPackageArn"])
-        properties = {
-            **(record.get("CustomerMetadataProperties") or {}),
-            **parameters.get("CustomerMetadataProperties", {}),
-        }
-        for key in parameters.get("CustomerMetadataPropertiesToRemove", []):
-            properties.pop(key, None)
-        changes = {
-            key: parameters[key]
-            for key in ("ModelApprovalStatus", "ApprovalDescription", "InferenceSpecification", "SourceUri",
-                        "ModelCard", "ModelLifeCycle")
-            if key in parameters
-        }  # fmt: skip
-        record |= {
-            **changes,
-            "CustomerMetadataProperties": properties or None,
-            "LastModifiedTime": now(),
-            "LastModifiedBy": {},
-        }
-        self._context.publish(scope, self._EVENT, record, [record["ModelPackageArn"]])
-        return {"ModelPackageArn": record["ModelPackageArn"]}
+        arn = parameters["ModelPackageArn"]
+        with self._lock:
+            if self._created_before(scope, parameters) is not None:
+                return {"ModelPackageArn": arn}
+            record = self.get(scope, arn)
+            if "ModelPackageVersion" not in record:
+                raise validation(f"{arn} is not a version of a model package group and cannot be updated")
+            record |= {**_changes(record, parameters), "LastModifiedTime": now(), "LastModifiedBy": {}}
+            self._remember(scope, parameters, arn)
+        self._publish(scope, record, [name for name in _UPDATABLE if name in parameters])
+        return {"ModelPackageArn": arn}
 
     def delete(self, scope: Scope, parameters: Mapping[str, Any]) -> Record:
         """DeleteModelPackage."""
@@ -231,6 +292,22 @@ class ModelPackages:
             raise conflict("Model Package Group cannot be deleted as it contains Model Packages.")
         self._groups.remove(scope, name)
         return {"ModelPackageGroupArn": group["ModelPackageGroupArn"]}
+
+
+def _changes(record: Record, parameters: Mapping[str, Any]) -> Record:
+    changes = {name: parameters[name] for name in _UPDATABLE if name in parameters}
+    properties = {
+        **(record.get("CustomerMetadataProperties") or {}),
+        **parameters.get("CustomerMetadataProperties", {}),
+    }
+    for key in parameters.get("CustomerMetadataPropertiesToRemove", []):
+        properties.pop(key, None)
+    if len(properties) > _MAX_METADATA_PROPERTIES:
+        raise validation(
+            f"A model package has at most {_MAX_METADATA_PROPERTIES} CustomerMetadataProperties, this one "
+            f"would have {len(properties)}"
+        )
+    return {**changes, "CustomerMetadataProperties": properties or None}
 
 
 def _resolve(scope: Scope, name_or_arn: str, kind: str) -> tuple[Scope, str]:

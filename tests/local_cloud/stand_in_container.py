@@ -1,8 +1,8 @@
 """A container that does what its hyperparameters or environment say, to test the control plane's failures.
 
 ``train`` obeys the hyperparameters ``fail``, ``exit_code``, ``sleep``, ``ignore_sigterm`` and ``log``;
-``serve`` obeys the environment variables ``STAND_IN_EXIT``, ``STAND_IN_STATUS`` and ``STAND_IN_SLEEP`` (seconds
-per request), and answers every request with one line of JSON.
+``serve`` obeys the environment variables ``STAND_IN_EXIT``, ``STAND_IN_STATUS`` and ``STAND_IN_SLEEP``
+(seconds per request), and answers every request with one line of JSON.
 """
 
 import argparse

@@ -260,6 +260,7 @@ def publish(world: World, group: str, **environment: str) -> str:  # noqa: F811
     container = {"Image": IMAGE, "ModelDataUrl": world.model_data(), "Environment": environment}
     arn = world.sagemaker.create_model_package(
         ModelPackageGroupName=group,
+        ModelApprovalStatus="Approved",
         InferenceSpecification={
             "Containers": [container],
             "SupportedContentTypes": ["application/json"],

@@ -103,49 +103,6 @@ def test_endpoint_config(sagemaker: SageMaker) -> None:
     )
 
 
-def test_package_versions_count_up_and_are_never_used_twice(sagemaker: SageMaker, cloud: Any) -> None:
-    sagemaker.call("CreateModelPackageGroup", {"ModelPackageGroupName": "g"}, SCOPE)
-    request = {"ModelPackageGroupName": "g", "InferenceSpecification": SPECIFICATION}
-    arns = [sagemaker.call("CreateModelPackage", request, SCOPE)["ModelPackageArn"] for _ in range(2)]
-    assert arns[1] == "arn:aws:sagemaker:us-east-1:111111111111:model-package/g/2"
-    sagemaker.call("DeleteModelPackage", {"ModelPackageName": arns[1]}, SCOPE)
-    third = sagemaker.call("CreateModelPackage", request, SCOPE)["ModelPackageArn"]
-    assert third.endswith("/g/3")
-    kinds = [kind for kind, _, _ in cloud.events]
-    assert kinds == ["SageMaker Model Package State Change"] * 3
-    listed = sagemaker.call("ListModelPackages", {"ModelPackageGroupName": "g"}, SCOPE)
-    assert [each["ModelPackageVersion"] for each in listed["ModelPackageSummaryList"]] == [1, 3]
-    assert sagemaker.call("ListModelPackages", {}, SCOPE)["ModelPackageSummaryList"] == []
-
-    create_model(sagemaker, "of-package", ModelPackageName=arns[0])
-    assert sagemaker.models.served(SCOPE, "of-package").model_data == CONTAINER["ModelDataUrl"]
-
-    code, _ = refusal(sagemaker, "DeleteModelPackageGroup", ModelPackageGroupName="g")
-    assert code == "ConflictException"
-
-
-def test_package_metadata_is_merged_and_removed(sagemaker: SageMaker) -> None:
-    sagemaker.call("CreateModelPackageGroup", {"ModelPackageGroupName": "g"}, SCOPE)
-    request = {"ModelPackageGroupName": "g", "CustomerMetadataProperties": {"a": "1", "b": "2"}}
-    arn = sagemaker.call("CreateModelPackage", request, SCOPE)["ModelPackageArn"]
-    change = {"CustomerMetadataProperties": {"a": "3"}, "CustomerMetadataPropertiesToRemove": ["b"]}
-    sagemaker.call("UpdateModelPackage", {"ModelPackageArn": arn, **change}, SCOPE)
-    package = sagemaker.call("DescribeModelPackage", {"ModelPackageName": arn}, SCOPE)
-    assert package["CustomerMetadataProperties"] == {"a": "3"}
-    assert package["LastModifiedTime"] >= package["CreationTime"]
-
-
-def test_package_belongs_to_a_group_or_has_a_name(sagemaker: SageMaker) -> None:
-    assert "Exactly one of" in refusal(sagemaker, "CreateModelPackage")[1]
-    assert "does not exist" in refusal(sagemaker, "CreateModelPackage", ModelPackageGroupName="absent")[1]
-    request = {"ModelPackageName": "own", "InferenceSpecification": SPECIFICATION}
-    arn = sagemaker.call("CreateModelPackage", request, SCOPE)["ModelPackageArn"]
-    assert arn.endswith(":model-package/own")
-    assert "already exists" in refusal(sagemaker, "CreateModelPackage", **request)[1]
-    listed = sagemaker.call("ListModelPackages", {}, SCOPE)["ModelPackageSummaryList"]
-    assert [each["ModelPackageName"] for each in listed] == ["own"]
-
-
 def test_tags(sagemaker: SageMaker) -> None:
     request = {"ModelPackageGroupName": "g", "Tags": [{"Key": "a", "Value": "1"}]}
     arn = sagemaker.call("CreateModelPackageGroup", request, SCOPE)["ModelPackageGroupArn"]
