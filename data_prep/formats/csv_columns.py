@@ -1,6 +1,7 @@
 """Anyone's ratings as text in columns: which separator, which columns, by the first lines."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from data_prep.errors import shortened
 from data_prep.formats.dialect import Dialect
@@ -22,37 +23,70 @@ ACCEPTED = (
     f"line that names them ({', '.join(COLUMNS)})"
 )
 _BETWEEN_WORDS = str.maketrans("", "", "_- ")
-_REMEDY = "Correct the line, or leave it out"
+_HEADERLESS = Dialect(
+    name="a table of ratings",
+    separator=b",",
+    columns=COLUMNS,
+    user=0,
+    movie=1,
+    rating=2,
+    time=3,
+    header=False,
+    integer_ids=False,
+    lowest_id=0,
+    stars=None,
+    quoted=True,
+    remedy="Correct the line, or leave it out",
+)
 
 
 def find_dialect(head: bytes) -> Dialect | str:
     """How a file that begins with `head` is written; or why it holds no ratings."""
     lines = head.removeprefix(BYTE_ORDER_MARK).replace(b"\r\n", b"\n").split(b"\n")
-    first = lines[0]
-    separator = b"\t" if b"\t" in first else b","
-    names = split_quoted(first, separator)
-    if isinstance(names, str):
-        return names
-    texts = tuple(name.decode("utf-8", "replace").strip() for name in names)
-    found = {role: _places(texts, accepted) for role, accepted in _NAMES.items()}
-    if any(len(places) > 1 for places in found.values()):
-        several = next(role for role, places in found.items() if len(places) > 1)
-        return f"several columns of the header could be the {several}: {', '.join(texts)}"
-    if found["user"] and found["item"] and found["rating"]:
-        time = found["timestamp"][0] if found["timestamp"] else None
-        return _dialect(separator, texts, found["user"][0], found["item"][0], found["rating"][0], time)
-    if any(found.values()):
-        missing = ", ".join(role for role in COLUMNS[:3] if not found[role])
-        return f"the header names no column for {missing}: it has {', '.join(texts)}"
-    count = len(texts)
+    separator = b"\t" if b"\t" in lines[0] else b","
+    fields = split_quoted(lines[0], separator)
+    if isinstance(fields, str):
+        return fields
+    names = tuple(field.decode("utf-8", "replace").strip() for field in fields)
+    places = {role: _places(names, accepted) for role, accepted in _NAMES.items()}
+    if any(places.values()):
+        return _named(separator, names, places)
+    return _unnamed(separator, names, lines[:2])
+
+
+def _named(separator: bytes, names: tuple[str, ...], places: Mapping[str, list[int]]) -> Dialect | str:
+    several = [role for role, found in places.items() if len(found) > 1]
+    if several:
+        return f"several columns of the header could be the {several[0]}: {', '.join(names)}"
+    missing = [role for role in COLUMNS[:3] if not places[role]]
+    if missing:
+        return f"the header names no column for {', '.join(missing)}; it has {', '.join(names)}"
+    time = places["timestamp"][0] if places["timestamp"] else None
+    user, movie, rating = (places[role][0] for role in COLUMNS[:3])
+    return replace(
+        _HEADERLESS,
+        separator=separator,
+        columns=names,
+        user=user,
+        movie=movie,
+        rating=rating,
+        time=time,
+        header=True,
+    )
+
+
+def _unnamed(separator: bytes, fields: tuple[str, ...], lines: list[bytes]) -> Dialect | str:
+    count = len(fields)
     if not 3 <= count <= len(COLUMNS):
-        return f"the first line has {count} {SEPARATOR_NAMES[separator]}-separated columns and is no known header"
-    plain = _dialect(separator, COLUMNS[:count], 0, 1, 2, 3 if count > 3 else None, header=False)
+        separated = SEPARATOR_NAMES[separator]
+        return f"the first line has {count} {separated}-separated columns, and is no header that is known"
+    columns = COLUMNS[:count]
+    dialect = replace(_HEADERLESS, separator=separator, columns=columns, time=3 if count > 3 else None)
     # One bad line does not make a file something else; a line of unknown names does.
-    good = [not isinstance(parse_line(line, plain), str) for line in lines[:2] if line]
-    if any(good) and (good[0] or not _is_heading(texts)):
-        return plain
-    return f"the first line is neither a rating nor names the columns: {shortened(first)}"
+    good = [not isinstance(parse_line(line, dialect), str) for line in lines if line]
+    if any(good) and (good[0] or not _is_heading(fields)):
+        return dialect
+    return f"the first line is neither a rating nor names the columns: {shortened(lines[0])}"
 
 
 def _is_heading(fields: tuple[str, ...]) -> bool:
@@ -62,30 +96,3 @@ def _is_heading(fields: tuple[str, ...]) -> bool:
 def _places(names: tuple[str, ...], accepted: frozenset[str]) -> list[int]:
     plain = [name.lower().translate(_BETWEEN_WORDS) for name in names]
     return [place for place, name in enumerate(plain) if name in accepted]
-
-
-def _dialect(
-    separator: bytes,
-    columns: tuple[str, ...],
-    user: int,
-    movie: int,
-    rating: int,
-    time: int | None,
-    *,
-    header: bool = True,
-) -> Dialect:
-    return Dialect(
-        name="ratings",
-        separator=separator,
-        columns=columns,
-        user=user,
-        movie=movie,
-        rating=rating,
-        time=time,
-        header=header,
-        integer_ids=False,
-        lowest_id=0,
-        stars=None,
-        quoted=True,
-        remedy=_REMEDY,
-    )

@@ -1,12 +1,20 @@
 """One line at a time: what a line of ratings holds, or why it is none."""
 
 import re
+from typing import NamedTuple
 
 from data_prep.errors import shortened
 from data_prep.formats.dialect import LATEST_TIME, LONGEST_ID_BYTES, MOST_DIGITS, Dialect, Stars
 
-# User, movie, rating, Unix time.
-Row = tuple[int | bytes, int | bytes, float, int | None]
+
+class Row(NamedTuple):
+    """One rating; `time` is Unix seconds."""
+
+    user: int | bytes
+    movie: int | bytes
+    rating: float
+    time: int | None
+
 
 SEPARATOR_NAMES = {b"\t": "tab", b",": "comma", b"::": "'::'"}
 
@@ -28,7 +36,7 @@ def parse_line(line: bytes, dialect: Dialect) -> Row | str:
     user, movie = fields[dialect.user], fields[dialect.movie]
     time = None if dialect.time is None else fields[dialect.time]
     fault = (
-        _id_fault("user", user, dialect)
+        _id_fault(dialect.columns[dialect.user], user, dialect)
         or _id_fault(dialect.columns[dialect.movie], movie, dialect)
         or _rating_fault(fields[dialect.rating], dialect.stars)
         or (None if time is None else _time_fault(time))
@@ -37,8 +45,8 @@ def parse_line(line: bytes, dialect: Dialect) -> Row | str:
         return fault
     rating, seconds = float(fields[dialect.rating]), None if time is None else int(time)
     if dialect.integer_ids:
-        return int(user), int(movie), rating, seconds
-    return user, movie, rating, seconds
+        return Row(int(user), int(movie), rating, seconds)
+    return Row(user, movie, rating, seconds)
 
 
 def split_quoted(line: bytes, separator: bytes) -> list[bytes] | str:
@@ -86,29 +94,36 @@ def _wrong_count(line: bytes, found: int, dialect: Dialect) -> str:
 
 
 def _id_fault(name: str, text: bytes, dialect: Dialect) -> str | None:
-    if dialect.integer_ids:
-        if not text.isdigit() or len(text) > MOST_DIGITS:
-            return f"the {name} {shortened(text)} is not a whole number of at most {MOST_DIGITS} digits"
-        if int(text) < dialect.lowest_id:
-            return f"the {name} is {int(text)}, where ids start at {dialect.lowest_id}"
-        if not is_integer_id(text):
-            return f"the {name} {shortened(text)} begins with a zero"
-        return None
+    fault = _integer_fault(text, dialect.lowest_id) if dialect.integer_ids else _text_fault(text)
+    return fault and f"the {name} {fault}"
+
+
+def _integer_fault(text: bytes, lowest: int) -> str | None:
+    if not text.isdigit() or len(text) > MOST_DIGITS:
+        return f"{shortened(text)} is not a whole number of at most {MOST_DIGITS} digits"
+    if int(text) < lowest:
+        return f"is {int(text)}, where ids start at {lowest}"
+    return None if is_integer_id(text) else f"{shortened(text)} begins with a zero"
+
+
+def _text_fault(text: bytes) -> str | None:
+    fault = None
     if not text:
-        return f"the {name} is missing"
-    if len(text) > LONGEST_ID_BYTES:
-        return f"the {name} is {len(text)} bytes long, where {LONGEST_ID_BYTES} are the most"
-    if _CONTROL_CHARACTER.search(text):
-        return f"the {name} {shortened(text)} holds a control character"
-    if text.startswith(b" ") or text.endswith(b" "):
-        return f"the {name} {shortened(text)} has spaces around it"
-    if _NEGATIVE.fullmatch(text):
-        return f"the {name} {shortened(text)} is negative"
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return f"the {name} {shortened(text)} is not valid UTF-8"
-    return None
+        fault = "is missing"
+    elif len(text) > LONGEST_ID_BYTES:
+        fault = f"is {len(text)} bytes long, where {LONGEST_ID_BYTES} are the most"
+    elif _CONTROL_CHARACTER.search(text):
+        fault = f"{shortened(text)} holds a control character"
+    elif text.startswith(b" ") or text.endswith(b" "):
+        fault = f"{shortened(text)} has spaces around it"
+    elif _NEGATIVE.fullmatch(text):
+        fault = f"{shortened(text)} is negative"
+    else:
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            fault = f"{shortened(text)} is not valid UTF-8"
+    return fault
 
 
 def _rating_fault(text: bytes, stars: Stars | None) -> str | None:

@@ -1,7 +1,6 @@
 """Opens a data set, whatever its layout."""
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -37,10 +36,11 @@ class InputData:
     """An open data set.
 
     `id_type` says what ids are: int64 or UTF-8 text. `lowest` and `highest` are the ends of the scale of
-    ratings, None where anything may stand. `files` has the ratings by role: "ratings" all of them, "train"
-    and "test" a pair that divides them; one of the two or both. `pairs` has every such pair by the name of
-    its split: "ua", "ub", "u1" to "u5" of MovieLens 100K (whose "train" and "test" are those of "ua"), "given"
-    elsewhere. `movies_file` and `users_file` name the tables in messages, None where there are none.
+    ratings, None where anything may stand. `files` has the ratings by role:
+    "ratings" all of them, "train" and "test" a pair that divides them; one of the two or both. `pairs` has
+    every such pair by the name of its split: "ua", "ub", "u1" to "u5" of MovieLens 100K (whose "train" and
+    "test" are those of "ua"), "given" elsewhere. `movies_file` and `users_file` name the tables in messages,
+    None where there are none.
     """
 
     name: str
@@ -59,7 +59,7 @@ class InputData:
 
     @cached_property
     def sha256(self) -> str:
-        """Fingerprint of the bytes: of the archive or the file, or over names and bytes of a folder's files."""
+        """Fingerprint of the archive's or the file's bytes, or over names and bytes of a folder's files."""
         return self._source.sha256()
 
     @property
@@ -191,7 +191,7 @@ def _movielens_100k(folder: _Folder, tolerance: Tolerance) -> InputData:
         tolerance,
         movielens.ML_100K,
         files,
-        pairs,
+        pairs=pairs,
         movies=(folder.find(movielens.U_ITEM), tables.read_items_100k),
         users=(folder.find(movielens.U_USER), tables.read_users_100k),
     )
@@ -255,7 +255,7 @@ def _any_ratings(folder: _Folder, tolerance: Tolerance) -> InputData:
     }
     pairs = {GIVEN: (files[TRAIN], files[TEST])} if TRAIN in files else {}
     dialect = replace(next(iter(plain.values())), integer_ids=integers)
-    return _input_data("csv", source, tolerance, dialect, files, pairs)
+    return _input_data("csv", source, tolerance, dialect, files, pairs=pairs)
 
 
 def _input_data(
@@ -264,8 +264,8 @@ def _input_data(
     tolerance: Tolerance,
     dialect: Dialect,
     files: Mapping[str, RatingsFile],
-    pairs: Mapping[str, tuple[RatingsFile, RatingsFile]] | None = None,
     *,
+    pairs: Mapping[str, tuple[RatingsFile, RatingsFile]] | None = None,
     movies: tuple[str | None, Callable[[Source, str], tuple[Movie, ...]]] = (None, lambda *_: ()),
     users: tuple[str | None, Callable[[Source, str], tuple[User, ...]]] = (None, lambda *_: ()),
 ) -> InputData:

@@ -5,10 +5,10 @@ The archives' READMEs describe the layouts; `tables` names them.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from data_prep.formats.dialect import HALF_STARS, WHOLE_STARS, Dialect
 from data_prep.formats.tables import MOVIES_CSV_HEADER
-from data_prep.source import Source
 
 RATINGS_CSV_HEADER = b"userId,movieId,rating,timestamp"
 SPLITS_100K = ("ua", "ub", "u1", "u2", "u3", "u4", "u5")
@@ -17,32 +17,30 @@ U_DATA, U_ITEM, U_USER = "u.data", "u.item", "u.user"
 RATINGS_DAT, MOVIES_DAT, USERS_DAT = "ratings.dat", "movies.dat", "users.dat"
 RATINGS_CSV, MOVIES_CSV = "ratings.csv", "movies.csv"
 
-_REMEDY = "Correct the line, or download the data set again"
-_COLUMNS = ("user", "movie", "rating", "time")
-
-
-def _movielens(name: str, separator: bytes, *, halves: bool, header: bool = False) -> Dialect:
-    return Dialect(
-        name=name,
-        separator=separator,
-        columns=_COLUMNS,
-        user=0,
-        movie=1,
-        rating=2,
-        time=3,
-        header=header,
-        integer_ids=True,
-        lowest_id=1,
-        stars=HALF_STARS if halves else WHOLE_STARS,
-        quoted=False,
-        remedy=_REMEDY,
-    )
-
-
-ML_100K = _movielens("MovieLens 100K", b"\t", halves=False)
-ML_1M = _movielens("MovieLens 1M", b"::", halves=False)
-ML_10M = _movielens("MovieLens 10M", b"::", halves=True)
-ML_CSV = _movielens("MovieLens", b",", halves=True, header=True)
+ML_100K = Dialect(
+    name="MovieLens 100K",
+    separator=b"\t",
+    columns=("user", "movie", "rating", "time"),
+    user=0,
+    movie=1,
+    rating=2,
+    time=3,
+    header=False,
+    integer_ids=True,
+    lowest_id=1,
+    stars=WHOLE_STARS,
+    quoted=False,
+    remedy="Correct the line, or download the data set again",
+)
+ML_1M = replace(ML_100K, name="MovieLens 1M", separator=b"::")
+ML_10M = replace(ML_1M, name="MovieLens 10M", stars=HALF_STARS)
+ML_CSV = replace(
+    ML_10M,
+    name="MovieLens",
+    separator=b",",
+    columns=tuple(RATINGS_CSV_HEADER.decode().split(",")),
+    header=True,
+)
 
 _FIRST_LINES = 8
 _PATTERNS: Mapping[str, re.Pattern[bytes]] = {

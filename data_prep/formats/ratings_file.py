@@ -1,17 +1,21 @@
 """One file of ratings, read as blocks of checked rows."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from data_prep.arrays import Integers
 from data_prep.errors import DataError
 from data_prep.formats.csv_columns import BYTE_ORDER_MARK
 from data_prep.formats.dialect import Dialect
 from data_prep.formats.exact import Row, is_integer_id, parse_line
 from data_prep.formats.records import Ids, RatingBlock
 from data_prep.formats.tolerance import Tolerance
+from data_prep.formats.vectorized import PADDING_BYTES, Columns, parse_lines
 from data_prep.source import Source
+
+# Lines that are at fault, or have a rare shape, are read one by one with so much text around them.
+_EXACT_BYTES = 1 << 13
 
 
 class RatingsFile:
@@ -25,49 +29,83 @@ class RatingsFile:
         self._tolerance = tolerance
 
     def blocks(self) -> Iterator[RatingBlock]:
-        """Read the file from its beginning, about 1 MiB of text a block; no block is empty.
+        """Read the file from its beginning, some thousand rows a block; no block is empty.
 
         Raises DataError for the first line that breaks a rule, or the first past the bad rows that the input
         may have, and for a file that cannot be read, is cut short, or holds no ratings.
         """
         row = 0
-        for number, text in texts(self._source, self._file, self._dialect):
-            block = self._parse_exactly(number, text, row)
-            if len(block):
+        for number, text in self._texts():
+            parts = [part for part in self._parts(number, text) if len(part)]
+            if parts:
+                block = _joined(parts, row)
                 yield block
                 row += len(block)
         if not row:
             raise DataError(self.path, "the file is empty: it holds no ratings", remedy=self._dialect.remedy)
 
     def has_integer_ids(self) -> bool:
-        """Whether every id of an acceptable row is a whole number. Reads up to the first that is not."""
-        for first, text in texts(self._source, self._file, self._dialect):
-            for line in text[:-1].split(b"\n"):
-                row = parse_line(line, self._dialect)
-                if not isinstance(row, str) and not all(
-                    is_integer_id(key) for key in row[:2] if isinstance(key, bytes)
-                ):
-                    return False
+        """Whether the ids of every acceptable row are whole numbers. Reads up to the first that are not."""
+        integers = replace(self._dialect, integer_ids=True)
+        for _, text in self._texts():
+            for begin, end, columns in _runs(text, integers):
+                if columns is not None:
+                    continue
+                for line in text[begin : end - 1].split(b"\n"):
+                    row = parse_line(line, self._dialect)
+                    if not isinstance(row, str) and not (_is_integer(row.user) and _is_integer(row.movie)):
+                        return False
         return True
 
-    def _parse_exactly(self, first: int, text: bytes, row: int) -> RatingBlock:
+    def _texts(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (number of the first line, whole lines), without the header."""
+        for first, text in self._source.blocks(self._file):
+            if first > 1:
+                yield first, text
+            elif not self._dialect.header:
+                yield first, text.removeprefix(BYTE_ORDER_MARK) if self._dialect.quoted else text
+            else:
+                yield from self._without_header(text)
+
+    def _without_header(self, text: bytes) -> Iterator[tuple[int, bytes]]:
+        header, _, rest = text.partition(b"\n")
+        names = ",".join(self._dialect.columns)
+        if not self._dialect.quoted and header != names.encode():
+            reason = f"the first line is not {names}, as {self._dialect.name} has it"
+            raise DataError(self.path, reason, line=1, text=header, remedy="Download the data set again")
+        if rest:
+            yield 2, rest
+
+    def _parts(self, number: int, text: bytes) -> Iterator[RatingBlock]:
+        for begin, end, columns in _runs(text, self._dialect):
+            if columns is None:
+                yield self._parse_exactly(number, text[begin : end - 1].split(b"\n"))
+                number += text.count(b"\n", begin, end)
+            else:
+                lines = range(number, number + len(columns.ratings))
+                yield RatingBlock(
+                    columns.users, columns.movies, columns.ratings, columns.times, first_row=0, lines=lines
+                )
+                number = lines.stop
+
+    def _parse_exactly(self, first: int, lines: list[bytes]) -> RatingBlock:
         rows: list[Row] = []
-        lines: list[int] = []
-        for number, line in enumerate(text[:-1].split(b"\n"), first):
+        numbers: list[int] = []
+        for number, line in enumerate(lines, first):
             parsed = parse_line(line, self._dialect)
             if isinstance(parsed, str):
                 self._tolerance.reject(self.path, number, line, parsed, remedy=self._dialect.remedy)
             else:
                 rows.append(parsed)
-                lines.append(number)
+                numbers.append(number)
         users, movies, ratings, times = zip(*rows, strict=True) if rows else ((), (), (), ())
         return RatingBlock(
             users=self._ids(users),
             movies=self._ids(movies),
             ratings=np.array(ratings, dtype=np.float32),
             times=None if self._dialect.time is None else np.array(times, dtype=np.int64),
-            first_row=row,
-            lines=np.array(lines, dtype=np.int64),
+            first_row=0,
+            lines=np.array(numbers, dtype=np.int64),
         )
 
     def _ids(self, ids: tuple[int | bytes, ...]) -> Ids:
@@ -76,12 +114,34 @@ class RatingsFile:
         return np.array(ids, dtype=np.bytes_)
 
 
-def texts(source: Source, file: str, dialect: Dialect) -> Iterator[tuple[int, bytes]]:
-    """Yield (number of the first line, whole lines), without the header. Raises DataError."""
-    for first, text in source.blocks(file):
-        if first > 1:
-            yield first, text
-        elif not dialect.header:
-            yield first, text.removeprefix(BYTE_ORDER_MARK) if dialect.quoted else text
-        elif rest := text[text.index(b"\n") + 1 :]:
-            yield 2, rest
+def _runs(text: bytes, dialect: Dialect) -> Iterator[tuple[int, int, Columns | None]]:
+    """Divide whole lines into runs that were read at once, and (with None) those to be read one by one."""
+    buffer = np.frombuffer(text + bytes(PADDING_BYTES), dtype=np.uint8)
+    waiting = [(0, len(text))]
+    while waiting:
+        begin, end = waiting.pop()
+        columns = parse_lines(buffer, begin, end, dialect)
+        middle = text.find(b"\n", (begin + end) // 2, end) + 1
+        if columns is not None or end - begin <= _EXACT_BYTES or middle == end:
+            yield begin, end, columns
+        else:
+            # What is at fault is in one half; the other may be read at once.
+            waiting += [(middle, end), (begin, middle)]
+
+
+def _joined(parts: list[RatingBlock], first_row: int) -> RatingBlock:
+    if len(parts) == 1:
+        return replace(parts[0], first_row=first_row)
+    times = [part.times for part in parts if part.times is not None]
+    return RatingBlock(
+        users=np.concatenate([part.users for part in parts]),
+        movies=np.concatenate([part.movies for part in parts]),
+        ratings=np.concatenate([part.ratings for part in parts]),
+        times=np.concatenate(times) if times else None,
+        first_row=first_row,
+        lines=np.concatenate([np.asarray(part.lines) for part in parts]),
+    )
+
+
+def _is_integer(key: int | bytes) -> bool:
+    return isinstance(key, int) or is_integer_id(key)

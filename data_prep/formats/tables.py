@@ -14,7 +14,7 @@ Layouts (the archives' READMEs):
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -177,17 +177,22 @@ def _read(source: Source, file: str, table: _Table, make: Callable[[int, list[st
     for number, line in lines:
         try:
             fields = _fields(line, table)
-            key = int(fields[0]) if is_integer_id(fields[0].encode()) else 0
-            if key < 1:
-                raise _FaultError("the id in the first column is not a whole number from 1")
-            if key in entries:
-                raise _FaultError(f"id {key} is on line {entries[key][0]} already")
+            key = _key(fields[0], entries)
             entries[key] = number, make(key, fields)
         except _FaultError as error:
             raise _refusal(source, file, number, line, str(error)) from error
     if not entries:
         raise DataError(source.path(file), "the file is empty", remedy="Download the data set again")
     return [entries[key][1] for key in sorted(entries)]
+
+
+def _key(text: str, entries: Mapping[int, tuple[int, object]]) -> int:
+    key = int(text) if is_integer_id(text.encode()) else 0
+    if key < 1:
+        raise _FaultError("the id in the first column is not a whole number from 1")
+    if key in entries:
+        raise _FaultError(f"id {key} is on line {entries[key][0]} already")
+    return key
 
 
 def _fields(line: bytes, table: _Table) -> list[str]:

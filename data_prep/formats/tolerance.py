@@ -27,5 +27,5 @@ class Tolerance:
                 f"{row.file}, line {row.line}: {row.reason}, found {row.text}"
                 for row in list(self._rows.values())[:_SHOWN_ROWS]
             )
-            whole = f"this is bad row {len(self._rows)}, where {self._limit} are tolerated ({reason}). First {first}"
+            whole = f"{reason}: one more bad row than the {self._limit} tolerated (first {first})"
             raise DataError(file, whole, line=line, text=text, remedy=remedy)
