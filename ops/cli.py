@@ -77,6 +77,35 @@ def down(directory: Directory = LOCAL_CLOUD) -> None:
     console.print(f"Stopped the local cloud (port {stopped.port})" if stopped else "No local cloud was up")
 
 
+@app.command()
+def promote(
+    source: Annotated[str, typer.Argument(help="The environment to promote from, such as dev.")],
+    target: Annotated[str, typer.Argument(help="The environment to promote to, such as staging.")],
+    *,
+    package: Annotated[
+        str | None,
+        typer.Option(help="ARN of a package of the source's registry; by default the one that it serves."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and change nothing.")
+    ] = False,
+    source_profile: Annotated[str | None, typer.Option(help="AWS profile of the source's account.")] = None,
+    target_profile: Annotated[str | None, typer.Option(help="AWS profile of the target's account.")] = None,
+) -> None:
+    """Copy the model that one environment serves into another, register it there and pin it in config/."""
+    from ops.promotion.promote import promote as run  # noqa: PLC0415
+
+    run(
+        console,
+        source,
+        target,
+        package=package,
+        dry_run=dry_run,
+        source_profile=source_profile,
+        target_profile=target_profile,
+    )
+
+
 app.command()(review)
 
 

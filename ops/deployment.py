@@ -1,4 +1,4 @@
-"""Read what an environment has deployed: stack outputs, the released model package, its evaluation."""
+"""Read what an environment has deployed: stack outputs, the model package that is served, its evaluation."""
 
 import json
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
 
 from ops.errors import OperationError
+from ops.stacks import find_stack, output_of
 
 
 @dataclass(frozen=True)
@@ -36,32 +36,28 @@ class Deployment:
         """
         name = f"{self.prefix}-{stack}"
         deploy = f"run `npx cdk deploy --all -c env={self.name}`"
-        try:
-            found = self.session.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
-        except ClientError as error:
-            raise OperationError(f"Stack {name} is not deployed: {deploy}") from error
-        for output in found.get("Outputs", []):
-            if output["OutputKey"] == key:
-                return output["OutputValue"]
-        raise OperationError(f"Stack {name} has no output {key}; it is {found['StackStatus']}: {deploy}")
+        found = find_stack(self.session.client("cloudformation"), name)
+        if found is None:
+            raise OperationError(f"Stack {name} is not deployed: {deploy}")
+        value = output_of(found, key)
+        if value is None:
+            raise OperationError(f"Stack {name} has no output {key}; it is {found['StackStatus']}: {deploy}")
+        return value
 
     @cached_property
     def model_package(self) -> dict[str, Any]:
-        """The description of the released model package (SageMaker's DescribeModelPackage)."""
-        parameter = self.session.client("ssm").get_parameter(
-            Name=f"/movie-recommender/{self.name}/model-package"
-        )
-        arn = parameter["Parameter"]["Value"]
+        """The description of the model package that is served (SageMaker's DescribeModelPackage)."""
+        arn = self.output("serving", "ModelPackageArn")
         return dict(self.session.client("sagemaker").describe_model_package(ModelPackageName=arn))
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:
-        """What the state machine's Evaluate step wrote about the released model (evaluation.json)."""
+        """What the state machine's Evaluate step wrote about the model that is served (evaluation.json)."""
         return self._json(self.model_package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"])
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """The manifest of the prepared data that the released model was trained on."""
+        """The manifest of the prepared data that the model that is served was trained on."""
         digest = self.model_package["CustomerMetadataProperties"]["dataset_digest"]
         return self._json(f"s3://{self.output('storage', 'PreparedBucketName')}/{digest}/manifest.json")
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import OperationError
+from ops.git import git, git_succeeds
 
 _SHARED = ("node_modules", ".data")
 """What is not in git and is the same for every commit."""
@@ -26,7 +26,7 @@ class Checkout:
     @property
     def head(self) -> str:
         """What the working tree is, in words."""
-        commit = _git(self.root, "rev-parse", "--short", "HEAD")
+        commit = git(self.root, "rev-parse", "--short", "HEAD")
         return f"the working tree on {commit}" if self.dirty else commit
 
     def default_base(self) -> str:
@@ -37,7 +37,7 @@ class Checkout:
         """
         if self.dirty:
             return "HEAD"
-        if not _succeeds(self.root, "rev-parse", "--verify", "--quiet", "HEAD~1^{commit}"):
+        if not git_succeeds(self.root, "rev-parse", "--verify", "--quiet", "HEAD~1^{commit}"):
             raise OperationError(
                 "There is no commit before this one to compare with (a shallow clone has none, either): "
                 "name one with --base, or change something"
@@ -50,18 +50,18 @@ class Checkout:
         Raises:
             OperationError: there is no such commit.
         """
-        if ref.startswith("-") or not _succeeds(
+        if ref.startswith("-") or not git_succeeds(
             self.root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"
         ):
             raise OperationError(
                 f"--base {ref}: there is no such commit, branch or tag in {self.root}; "
                 "`git fetch` brings what is only on the remote"
             )
-        return _git(self.root, "rev-parse", "--verify", f"{ref}^{{commit}}")
+        return git(self.root, "rev-parse", "--verify", f"{ref}^{{commit}}")
 
     def described(self, ref: str) -> str:
         """Return `ref` with the short hash that it names."""
-        short = _git(self.root, "rev-parse", "--short", self.commit(ref))
+        short = git(self.root, "rev-parse", "--short", self.commit(ref))
         return ref if ref.startswith(short) else f"{ref} ({short})"
 
     @contextmanager
@@ -71,7 +71,7 @@ class Checkout:
         Raises:
             OperationError: git could not.
         """
-        _git(self.root, "worktree", "add", "--quiet", "--detach", str(folder), self.commit(ref))
+        git(self.root, "worktree", "add", "--quiet", "--detach", str(folder), self.commit(ref))
         try:
             self._share_with(folder)
             yield folder
@@ -98,7 +98,7 @@ class Checkout:
             if (folder / link).is_symlink():
                 (folder / link).unlink()
         shutil.rmtree(folder, ignore_errors=True)
-        _git(self.root, "worktree", "prune")
+        git(self.root, "worktree", "prune")
 
 
 def checkout(directory: Path) -> Checkout:
@@ -111,15 +111,15 @@ def checkout(directory: Path) -> Checkout:
         raise OperationError(
             "git is not installed: compare two synthesized directories with --before and --after"
         )
-    if not _succeeds(directory, "rev-parse", "--show-toplevel"):
+    if not git_succeeds(directory, "rev-parse", "--show-toplevel"):
         raise OperationError(
             f"{directory} is not a git checkout, so there is nothing to compare with: "
             "compare two synthesized directories with --before and --after"
         )
-    root = Path(_git(directory, "rev-parse", "--show-toplevel"))
-    if not _succeeds(root, "rev-parse", "--verify", "--quiet", "HEAD"):
+    root = Path(git(directory, "rev-parse", "--show-toplevel"))
+    if not git_succeeds(root, "rev-parse", "--verify", "--quiet", "HEAD"):
         raise OperationError(f"{root} has no commit yet, so there is nothing to compare with")
-    return Checkout(root=root, dirty=bool(_git(root, "status", "--porcelain")))
+    return Checkout(root=root, dirty=bool(git(root, "status", "--porcelain")))
 
 
 def _link(source: str, target: str) -> None:
@@ -128,25 +128,3 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def _succeeds(directory: Path, *arguments: str) -> bool:
-    return _run(directory, *arguments).returncode == 0
-
-
-def _git(directory: Path, *arguments: str) -> str:
-    finished = _run(directory, *arguments)
-    if finished.returncode != 0:
-        reason = " ".join(finished.stderr.split()) or f"exit code {finished.returncode}"
-        raise OperationError(f"`git {' '.join(arguments[:2])}` failed: {reason}")
-    return finished.stdout.strip()
-
-
-def _run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
-        ["git", *arguments],  # noqa: S607 - the user's own git
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        check=False,
-    )

@@ -1,0 +1,111 @@
+"""Credentials for an environment's account: the user's own, or the local cloud's."""
+
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.environment import Environment
+from ops.errors import OperationError
+from ops.refusals import EXPIRED, code, refusals_told
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def local_cloud_address(variables: Mapping[str, str] = os.environ) -> str | None:
+    """Return where AWS's services are, if `variables` (of a process) point at this machine."""
+    address = variables.get("AWS_ENDPOINT_URL", "")
+    return address if urlsplit(address).hostname in _LOOPBACK else None
+
+
+def session_for(
+    environment: Environment, profile: str | None = None, *, option: str = "--profile"
+) -> boto3.Session:
+    """Return a session in the environment's account and region, checked by asking AWS who it belongs to.
+
+    Where AWS_ENDPOINT_URL is an address of this machine, that is the local cloud: the access key id is the
+    account there, and no credentials of the user's are looked at. Otherwise they are those of `profile`, or
+    what the AWS SDK finds by itself.
+
+    Args:
+        environment: whose account.
+        profile: of the user's AWS configuration.
+        option: the command line's option that names the profile, for the message.
+
+    Raises:
+        OperationError: the credentials are missing, expired, not accepted, or another account's.
+    """
+    if local_cloud_address():
+        session = boto3.Session(
+            aws_access_key_id=environment.account,
+            aws_secret_access_key="local",  # noqa: S106 - the local cloud checks no secret
+            region_name=environment.region,
+        )
+    else:
+        try:
+            session = boto3.Session(profile_name=profile, region_name=environment.region)
+        except BotoCoreError as error:
+            raise OperationError(f"{_subject(environment, profile)}: {error}") from error
+    _require_account(session, environment, profile, option)
+    return session
+
+
+def caller(session: boto3.Session) -> str:
+    """Return the ARN of the user or role that the session acts as.
+
+    Raises:
+        OperationError: AWS refuses.
+    """
+    with refusals_told("The caller's identity cannot be read"):
+        return session.client("sts").get_caller_identity()["Arn"]
+
+
+def variables_of(session: boto3.Session) -> dict[str, str]:
+    """Return the session's credentials and region as environment variables, for a program that it starts.
+
+    Raises:
+        OperationError: there are no credentials.
+    """
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise OperationError("There are no AWS credentials")
+    frozen = credentials.get_frozen_credentials()
+    region = str(session.region_name)
+    variables = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    variables["AWS_ACCESS_KEY_ID"] = str(frozen.access_key)
+    variables["AWS_SECRET_ACCESS_KEY"] = str(frozen.secret_key)
+    if frozen.token:
+        variables["AWS_SESSION_TOKEN"] = frozen.token
+    # Where the services are, and whose certificates to trust, is not a matter of the account.
+    return variables | {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("AWS_ENDPOINT_URL") or name == "AWS_CA_BUNDLE"
+    }
+
+
+def _require_account(
+    session: boto3.Session, environment: Environment, profile: str | None, option: str
+) -> None:
+    subject = _subject(environment, profile)
+    other = f"log in, or name a profile of account {environment.account} with {option}"
+    try:
+        identity = session.client("sts").get_caller_identity()
+    except ClientError as error:
+        if code(error) in EXPIRED:
+            raise OperationError(f"{subject}: the credentials have expired: {other}") from error
+        raise OperationError(f"{subject}: AWS does not accept the credentials ({error}): {other}") from error
+    except BotoCoreError as error:
+        raise OperationError(f"{subject}: {str(error).rstrip('.')}: {other}") from error
+    if identity["Account"] != environment.account:
+        raise OperationError(
+            f"{subject}: the credentials are those of account {identity['Account']} ({identity['Arn']}): "
+            f"{other}"
+        )
+
+
+def _subject(environment: Environment, profile: str | None) -> str:
+    used = f", profile {profile}" if profile else ""
+    return f"{environment.name} (account {environment.account}{used})"
