@@ -1,5 +1,6 @@
 """What trains models."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from aws_cdk import CfnOutput, Duration
@@ -10,9 +11,10 @@ from infra.environment_stack import EnvironmentStack
 from infra.first_model import FirstModel
 from infra.function import BundledFunction
 from infra.permission import allow
+from infra.preparation_jobs import PreparationJobs
 from infra.release import Release
 from infra.storage import MODELS_PREFIX, RATINGS_PREFIX, StorageStack
-from infra.training_workflow import TrainingWorkflow
+from infra.training_workflow import Preparation, TrainingWorkflow
 from infra.triggers import Triggers
 
 
@@ -27,6 +29,7 @@ class TrainingStack(EnvironmentStack):
         training: TrainingSettings,
         storage: StorageStack,
         functions: Path,
+        images: Path,
         ratings: Path,
     ) -> None:
         """Define the stack.
@@ -37,6 +40,7 @@ class TrainingStack(EnvironmentStack):
             training: its `[training]`.
             storage: where the data is.
             functions: the folder with the functions' bundles.
+            images: the folder with the images' build contexts.
             ratings: the file that the first model is trained on.
         """
         super().__init__(
@@ -53,6 +57,7 @@ class TrainingStack(EnvironmentStack):
             storage=storage,
             prepare_data=self._prepare_data(settings, training, storage, functions / "prepare_data"),
             evaluate_model=self._evaluate_model(settings, training, storage, functions / "evaluate_model"),
+            preparation=self._large_preparation(settings, training, storage, functions, images),
         )
         release = Release(self, "Release", settings=settings, bundle=functions / "release_model")
         first_model = FirstModel(
@@ -81,16 +86,80 @@ class TrainingStack(EnvironmentStack):
     def _prepare_data(
         self, settings: Environment, training: TrainingSettings, storage: StorageStack, bundle: Path
     ) -> BundledFunction:
+        function = self._preparation_function(
+            "PrepareData",
+            settings,
+            training,
+            storage,
+            bundle,
+            handler="handler",
+            log_name=f"{settings.prefix}-prepare-data",
+            description="Turns ratings into training data",
+            environment={},
+        )
+        allow(
+            function.execution_role,
+            *("s3:AbortMultipartUpload", "s3:PutObject"),
+            on=storage.objects(storage.prepared, "*"),
+            because="Prepared data lies under its digest, which each run decides",
+        )
+        return function
+
+    def _large_preparation(
+        self,
+        settings: Environment,
+        training: TrainingSettings,
+        storage: StorageStack,
+        functions: Path,
+        images: Path,
+    ) -> Preparation | None:
+        if training.batch is None:
+            return None
+        choose = self._preparation_function(
+            "ChoosePreparation",
+            settings,
+            training,
+            storage,
+            functions / "prepare_data",
+            handler="choose",
+            log_name=f"{settings.prefix}-choose-preparation",
+            description="Decides whether ratings are prepared by a function or in AWS Batch",
+            environment={"ABOVE_MIB": str(training.batch.above_mib), "SHARDS": str(training.batch.shards)},
+        )
+        jobs = PreparationJobs(
+            self,
+            "PreparationJobs",
+            settings=settings,
+            job=training.batch,
+            storage=storage,
+            image=images / "prepare_data",
+        )
+        return Preparation(choose, jobs)
+
+    def _preparation_function(
+        self,
+        construct_id: str,
+        settings: Environment,
+        training: TrainingSettings,
+        storage: StorageStack,
+        bundle: Path,
+        *,
+        handler: str,
+        log_name: str,
+        description: str,
+        environment: Mapping[str, str],
+    ) -> BundledFunction:
+        """A function of the bundle `prepare_data`, which may read ratings and prepared data."""
         function = BundledFunction(
             self,
-            "PrepareData",
+            construct_id,
             bundle=bundle,
-            handler="prepare_data.handler.handler",
-            log_name=f"{settings.prefix}-prepare-data",
+            handler=f"prepare_data.handler.{handler}",
+            log_name=log_name,
             retention_days=settings.logs.retention_days,
             timeout=Duration.minutes(15),
             memory_mib=3008,
-            description="Turns ratings into training data",
+            description=description,
             environment={
                 "RAW_BUCKET": storage.raw.bucket_name,
                 "PREPARED_BUCKET": storage.prepared.bucket_name,
@@ -99,6 +168,7 @@ class TrainingStack(EnvironmentStack):
                 "SEED": str(training.data.seed),
                 "LIKED_THRESHOLD": f"{training.data.liked_threshold:g}",
                 "RANKING_USERS": str(training.data.ranking_users),
+                **environment,
             },
         )
         role = function.execution_role
@@ -111,7 +181,7 @@ class TrainingStack(EnvironmentStack):
         )
         allow(
             role,
-            *("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"),
+            "s3:GetObject",
             on=storage.objects(storage.prepared, "*"),
             because="Prepared data lies under its digest, which each run decides",
         )

@@ -1,5 +1,7 @@
 """The state machine that turns ratings into a registered model."""
 
+from dataclasses import dataclass
+
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -8,11 +10,20 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from infra.environment import Environment, TrainingSettings
+from infra.preparation_jobs import PreparationJobs
 from infra.state_machine import LoggedStateMachine
 from infra.storage import StorageStack
 from infra.training_roles import job_role, workflow_role
 from infra.workflow_jobs import Jobs, scores_uri
 from infra.workflow_registration import register_model
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Data preparation outside the function: the function that decides where, and the jobs."""
+
+    choose: lambda_.IFunction
+    jobs: PreparationJobs
 
 
 class TrainingWorkflow(Construct):
@@ -35,7 +46,20 @@ class TrainingWorkflow(Construct):
         storage: StorageStack,
         prepare_data: lambda_.IFunction,
         evaluate_model: lambda_.IFunction,
+        preparation: Preparation | None,
     ) -> None:
+        """Define the workflow.
+
+        Args:
+            scope: the stack.
+            construct_id: its id there.
+            settings: the environment.
+            training: its `[training]`.
+            storage: where the data is.
+            prepare_data: the function that prepares data.
+            evaluate_model: the function that evaluates a model.
+            preparation: what prepares data that is too large for the function, if anything does.
+        """
         super().__init__(scope, construct_id)
         role_of_jobs = job_role(self, "JobRole", storage=storage)
         role = workflow_role(
@@ -44,36 +68,46 @@ class TrainingWorkflow(Construct):
             settings=settings,
             storage=storage,
             job_role=role_of_jobs,
-            functions=[prepare_data, evaluate_model],
+            functions=[prepare_data, evaluate_model, *([preparation.choose] if preparation else [])],
         )
+        if preparation:
+            preparation.jobs.allow_submission(role)
         jobs = Jobs(self, settings=settings, training=training, storage=storage, job_role=role_of_jobs)
         failure = self._failure()
         evaluate = self._evaluate(evaluate_model)
         clean_up = jobs.delete_model("DeleteScoringModel")
         # A model that is left costs nothing, and goes with the environment.
         clean_up.add_catch(evaluate, result_path=sfn.JsonPath.DISCARD)
-        steps = (
-            self._remember_execution()
-            .next(self._prepare(prepare_data))
-            .next(jobs.train().add_catch(failure, result_path="$.failure"))
+        prepare = self._prepare(prepare_data)
+        (
+            prepare.next(jobs.train().add_catch(failure, result_path="$.failure"))
             .next(jobs.create_model().add_catch(failure, result_path="$.failure"))
             .next(self._score(jobs, failure))
             .next(clean_up)
             .next(evaluate)
             .next(self._gate(register_model(self, settings=settings, training=training)))
         )
-        self.state_machine = self._state_machine(settings, training, role, steps)
+        start = self._remember_execution().next(
+            self._choose(preparation, prepare, failure) if preparation else prepare
+        )
+        self.state_machine = self._state_machine(settings, training, role, start, preparation)
 
     def _state_machine(
-        self, settings: Environment, training: TrainingSettings, role: iam.Role, steps: sfn.IChainable
+        self,
+        settings: Environment,
+        training: TrainingSettings,
+        role: iam.Role,
+        steps: sfn.IChainable,
+        preparation: Preparation | None,
     ) -> sfn.StateMachine:
+        timeout = Duration.minutes(training.max_runtime_minutes).plus(Duration.hours(4))
         return LoggedStateMachine(
             self,
             "StateMachine",
             comment="Ratings in, a registered model out",
             steps=steps,
             role=role,
-            timeout=Duration.minutes(training.max_runtime_minutes).plus(Duration.hours(4)),
+            timeout=timeout.plus(preparation.jobs.longest) if preparation else timeout,
             log_name=f"{settings.prefix}-training",
             retention_days=settings.logs.retention_days,
         )
@@ -82,6 +116,26 @@ class TrainingWorkflow(Construct):
         # A payload cannot mix an optional part of the input with the execution's id: the id joins the input.
         return sfn.Pass(
             self, "RememberExecution", input_path=sfn.JsonPath.execution_id, result_path="$.execution"
+        )
+
+    def _choose(
+        self, preparation: Preparation, prepare: tasks.LambdaInvoke, failure: sfn.IChainable
+    ) -> sfn.IChainable:
+        choose = tasks.LambdaInvoke(
+            self,
+            "ChoosePreparation",
+            lambda_function=preparation.choose,
+            payload_response_only=True,
+            result_path="$.ratings",
+            task_timeout=sfn.Timeout.duration(Duration.minutes(6)),
+        )
+        return choose.next(
+            sfn.Choice(self, "Large", comment="Are the ratings too large for the function?")
+            .when(
+                sfn.Condition.string_equals("$.ratings.home", "batch"),
+                preparation.jobs.steps(self, prepare=prepare, failure=failure),
+            )
+            .otherwise(prepare)
         )
 
     def _prepare(self, function: lambda_.IFunction) -> tasks.LambdaInvoke:

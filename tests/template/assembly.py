@@ -78,6 +78,9 @@ def make_project(folder: Path) -> Path:
         package = folder / "build" / "functions" / function / function
         package.mkdir(parents=True)
         (package / "handler.py").write_text(f'"""Stands for {function}."""\n')
+    image = folder / "build" / "images" / "prepare_data"
+    image.mkdir(parents=True)
+    (image / "Dockerfile").write_text('FROM scratch\nENTRYPOINT ["python", "-m", "data_prep"]\n')
     (folder / ".data").mkdir()
     (folder / ".data" / "ml-100k.zip").write_bytes(b"stands for the ratings")
     return folder
@@ -112,6 +115,19 @@ VARIANTS: dict[str, Callable[[], Environment]] = {
         "dev",
         storage={"retain_data": True},
         training={"schedule": "cron(0 3 ? * MON *)", "upload_trigger": False, "approval": "manual"},
+    ),
+    "dev that prepares large data in AWS Batch": lambda: changed(
+        "dev",
+        training={
+            "batch": {
+                "above_mib": 100,
+                "vcpus": 2,
+                "memory_mib": 4096,
+                "storage_gib": 50,
+                "shards": 4,
+                "max_runtime_minutes": 60,
+            }
+        },
     ),
     "dev in GovCloud": lambda: changed("dev", region="us-gov-west-1"),
     "dev that GitHub Actions delivers": lambda: changed("dev", delivery=DELIVERY),
