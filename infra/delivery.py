@@ -26,7 +26,7 @@ _BOOTSTRAP_ROLES: Final = ("deploy", "file-publishing", "image-publishing", "loo
 
 _HOUR: Final = Duration.hours(1)
 _DEPLOYMENT: Final = Duration.hours(2)
-"""The first deployment trains for 50 minutes at most; an endpoint's change waits for its instances and canary."""
+"""The first one trains for up to 50 minutes; an endpoint's change waits for new instances and the canary."""
 
 _PACKAGES: Final = "SageMaker numbers the packages of the registry"
 _MODELS: Final = "A model lies under its training job's name or its artifact's SHA-256"
@@ -100,9 +100,7 @@ class DeliveryStack(EnvironmentStack):
             [self._settings.name],
             longest_session=_DEPLOYMENT,
         )
-        allow(
-            role, "sts:AssumeRole", on=[self._bootstrap_role_arn(purpose) for purpose in _BOOTSTRAP_ROLES]
-        )
+        allow(role, "sts:AssumeRole", on=[self._bootstrap_role_arn(purpose) for purpose in _BOOTSTRAP_ROLES])
 
     def _bootstrap_role_arn(self, purpose: str) -> str:
         qualifier = self.synthesizer.bootstrap_qualifier

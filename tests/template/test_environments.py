@@ -27,6 +27,8 @@ PARAMETER = "/movie-recommender/dev/model-package"
         ("staging", ["storage"]),
         ("prod", ["storage"]),
         ("prod with a promoted model", ["storage", "serving"]),
+        ("dev that GitHub Actions delivers", ["storage", "training", "serving", "delivery"]),
+        ("prod that GitHub Actions delivers", ["storage", "delivery"]),
     ],
 )
 def test_stacks(assemblies: Callable[[str], Assembly], variant: str, parts: list[str]) -> None:

@@ -139,12 +139,17 @@ def test_a_pattern_stays_within_the_environment(any_assembly: Assembly) -> None:
         "arn:*:logs:*:log-group:/aws/sagemaker/Endpoints*",
         "arn:*:states:*:execution:<WorkflowStateMachine*.Name>:*",
         "arn:*:states:*:execution:<ReleaseStateMachine*.Name>:*",
-        f"arn:*:cloudformation:*:stack/{prefix}-serving/*",
+        f"arn:*:cloudformation:*:stack/{prefix}-*/[*]",
     )
-    for name, _, resources, _ in _allowed(any_assembly):
+    tagged = {"aws:ResourceTag/project": "movie-recommender"} | {
+        "aws:ResourceTag/environment": any_assembly.settings.name
+    }
+    by_tags = ("arn:*:sagemaker:*:endpoint-config/[*]", "arn:*:sagemaker:*:model/[*]")
+    for name, _, resources, conditions in _allowed(any_assembly):
+        allowed = own + (by_tags if conditions.get("StringEquals") == tagged else ())
         for resource in resources:
             if "*" in resource and resource != "*":
-                assert any(fnmatch(resource, pattern) for pattern in own), (name, resource)
+                assert any(fnmatch(resource, pattern) for pattern in allowed), (name, resource)
 
 
 def test_roles_are_passed_to_sagemaker_alone(dev: Assembly) -> None:
@@ -168,10 +173,11 @@ def test_sagemaker_assumes_roles_for_this_account_alone(dev: Assembly) -> None:
     assert all(t["Condition"] == {"StringEquals": {"aws:SourceAccount": "111111111111"}} for t in trusts)
 
 
-def test_every_principal_is_an_aws_service(any_assembly: Assembly) -> None:
+def test_every_principal_is_an_aws_service_or_github(any_assembly: Assembly) -> None:
     for name, role in any_assembly.resources("AWS::IAM::Role"):
+        kind = "Federated" if name.startswith("delivery/") else "Service"
         for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
-            assert list(statement["Principal"]) == ["Service"], name
+            assert list(statement["Principal"]) == [kind], name
 
 
 def test_the_only_managed_policy_is_the_one_for_api_gateways_logs(any_assembly: Assembly) -> None:

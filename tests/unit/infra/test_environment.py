@@ -387,6 +387,46 @@ def test_schedules(folder: Path, schedule: str) -> None:
     assert training.schedule == schedule
 
 
+class TestDelivery:
+    """The repository whose workflows are trusted: a mistake here would trust another one."""
+
+    @staticmethod
+    def _add(folder: Path, repository: str) -> None:
+        with (folder / "dev.toml").open("a") as file:
+            file.write(f'\n[delivery]\nrepository = "{repository}"\noidc_provider = "create"\n')
+
+    @pytest.mark.parametrize(
+        "repository", ["owner/name", "an-owner/a.name_of-1", "owner@583231/name@1296269"]
+    )
+    def test_repositories(self, folder: Path, repository: str) -> None:
+        self._add(folder, repository)
+
+        delivery = load_environment("dev", folder=folder).delivery
+        assert delivery is not None
+        assert delivery.repository == repository
+
+    @pytest.mark.parametrize(
+        "repository",
+        [
+            "name",
+            "owner/*",
+            "*/name",
+            "owner/name:environment:prod",
+            "https://github.com/owner/name",
+            "owner@1/name",
+            "owner/name@1",
+            "owner/name/",
+            "owner/name\\n",
+        ],
+    )
+    def test_what_is_none(self, folder: Path, repository: str) -> None:
+        self._add(folder, repository)
+
+        (line,) = _said(folder)
+        assert line.startswith(f'config/dev.toml: delivery.repository = "{repository}": must be ')
+        assert line.endswith('as GitHub\'s tokens name it, "owner/name" or "owner@id/name@id"')
+
+
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
