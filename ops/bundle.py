@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ops.errors import OperationError
-from ops.paths import FUNCTIONS, ROOT
+from ops.paths import FUNCTIONS, IMAGES, ROOT
 
 PYTHON_VERSION = "3.13"
 """The functions' runtime, as in infra/function.py."""
@@ -45,6 +45,30 @@ def bundle_functions(destination: Path = FUNCTIONS) -> list[Path]:
     """
     destination.mkdir(parents=True, exist_ok=True)
     return [_bundle(function, destination) for function in SHARED_PACKAGES]
+
+
+def lay_out_image(destination: Path = IMAGES) -> Path:
+    """Make the folder that the image of data preparation is built from, and return it.
+
+    Whoever builds it installs the same locked packages, with their hashes checked, as the function carries.
+
+    Raises:
+        OperationError: the packages could not be read from uv.lock.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    target = destination / "prepare_data"
+    package = ROOT / "data_prep"
+    with tempfile.TemporaryDirectory(dir=destination) as scratch:
+        layout = Path(scratch) / target.name
+        shutil.copytree(
+            package, layout / package.name, ignore=shutil.ignore_patterns("__pycache__", "Dockerfile")
+        )
+        shutil.copy(package / "Dockerfile", layout)
+        (layout / "requirements.txt").write_text(_locked_requirements("prepare_data_image"))
+        _make_readable(layout)
+        shutil.rmtree(target, ignore_errors=True)
+        layout.rename(target)
+    return target
 
 
 def _bundle(function: str, destination: Path) -> Path:
@@ -143,5 +167,6 @@ def _uv(*arguments: str) -> str:
 if __name__ == "__main__":
     try:
         bundle_functions()
+        lay_out_image()
     except OperationError as error:
         sys.exit(str(error))

@@ -46,10 +46,10 @@ def data() -> None:
 
 @app.command()
 def build() -> None:
-    """Package the Lambda functions (`cdk synth` does it by itself)."""
-    from ops.bundle import bundle_functions  # noqa: PLC0415
+    """Package the Lambda functions and the image of data preparation (`cdk synth` does it by itself)."""
+    from ops.bundle import bundle_functions, lay_out_image  # noqa: PLC0415
 
-    for folder in bundle_functions():
+    for folder in [*bundle_functions(), lay_out_image()]:
         console.print(str(folder))
 
 

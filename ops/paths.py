@@ -6,6 +6,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "config"
 DATA = ROOT / ".data"
 FUNCTIONS = ROOT / "build" / "functions"
+IMAGES = ROOT / "build" / "images"
 COMPILED = ROOT / "build" / "numba"
 LOCAL_CLOUD = ROOT / ".local"
 """Everything of the local cloud: process record, logs, jobs. `recommender down` removes it."""

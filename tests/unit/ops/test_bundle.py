@@ -4,6 +4,7 @@ import ast
 import hashlib
 import importlib.metadata
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -122,3 +123,19 @@ def test_an_installation_that_fails_says_why(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(OperationError, match="no-such-platform"):
         bundle.bundle_functions(tmp_path / "functions")
     assert not (tmp_path / "functions" / "prepare_data").exists()
+
+
+def test_the_image_is_built_from_the_package_and_its_locked_packages(tmp_path: Path) -> None:
+    first, second = (bundle.lay_out_image(tmp_path / name) for name in ("one", "two"))
+    files = {path.relative_to(first): path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    assert files == {
+        path.relative_to(second): path.read_bytes() for path in second.rglob("*") if path.is_file()
+    }
+    assert Path("data_prep/__main__.py") in files
+    requirements = files[Path("requirements.txt")].decode()
+    for package in ("boto3", "numpy", "pydantic", "typer"):
+        assert re.search(rf"^{package}==.* \\$", requirements, re.MULTILINE), package
+    assert "--hash=sha256:" in requirements
+    lines = files[Path("Dockerfile")].decode().splitlines()
+    assert f"FROM python:{bundle.PYTHON_VERSION}-slim" in lines
+    assert 'ENTRYPOINT ["python", "-m", "data_prep"]' in lines
