@@ -44,10 +44,11 @@ class World:
     cloud: RunningCloud
     role: str
     bucket: str
+    account: str = "111111111111"
 
     def __post_init__(self) -> None:
-        self.sagemaker = self.cloud.client("sagemaker")
-        self.s3 = self.cloud.client("s3")
+        self.sagemaker = self.cloud.client("sagemaker", account=self.account)
+        self.s3 = self.cloud.client("s3", account=self.account)
 
     def put(self, key: str, body: bytes) -> str:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)

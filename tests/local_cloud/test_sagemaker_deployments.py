@@ -7,7 +7,7 @@ import time
 import uuid
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,14 +23,19 @@ pytestmark = pytest.mark.local_cloud
 VARIANT = "AllTraffic"
 
 
-def config(world: World, model_data: str | None = None, **environment: str) -> str:  # noqa: F811
-    """Make an endpoint configuration of two instances; return its name."""
+def config(
+    world: World,  # noqa: F811
+    model_data: str | None = None,
+    instances: int = 2,
+    **environment: str,
+) -> str:
+    """Make an endpoint configuration; return its name."""
     name = f"config-{uuid.uuid4().hex[:8]}"
     data = model_data or world.model_data()
     container = {"Image": IMAGE, "ModelDataUrl": data, "Environment": environment}
     world.sagemaker.create_model(ModelName=name, ExecutionRoleArn=world.role, PrimaryContainer=container)
-    variant = {"VariantName": VARIANT, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
-    variant["ModelName"] = name
+    variant: dict[str, Any] = {"VariantName": VARIANT, "InstanceType": "ml.m5.large", "ModelName": name}
+    variant["InitialInstanceCount"] = instances
     world.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
     return name
 
@@ -123,11 +128,11 @@ class Served:
     def settled(self) -> dict[str, Any]:
         return self.world.settled(self.name)
 
-    def alarm(self, metric: str, threshold: float, **more: Any) -> str:
+    def alarm(self, metric: str, threshold: float, period: int = 60, **more: Any) -> str:
         """Make an alarm on one of the endpoint's metrics; return its name."""
         name = f"{self.name}-{metric}"
         statistic = {} if "ExtendedStatistic" in more else {"Statistic": "Sum"}
-        self.world.cloud.client("cloudwatch").put_metric_alarm(
+        self.world.cloud.client("cloudwatch", account=self.world.account).put_metric_alarm(
             AlarmName=name,
             Namespace="AWS/SageMaker",
             MetricName=metric,
@@ -135,7 +140,7 @@ class Served:
                 {"Name": "EndpointName", "Value": self.name},
                 {"Name": "VariantName", "Value": VARIANT},
             ],
-            Period=60,
+            Period=period,
             EvaluationPeriods=1,
             Threshold=threshold,
             ComparisonOperator="GreaterThanThreshold",
@@ -271,6 +276,197 @@ def test_request_on_its_way_is_answered_by_the_old_fleet(world: World) -> None: 
     assert client.models[0][1] == "old"
     assert client.models[-1][1] == "new"
     world.sagemaker.delete_endpoint(EndpointName=name)
+
+
+def test_new_fleet_keeps_what_is_retained(served: Served) -> None:
+    third = config(served.world, instances=3, STAND_IN_TAG="third")
+
+    def counts() -> tuple[int, int]:
+        (variant,) = served.settled()["ProductionVariants"]
+        return variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]
+
+    assert counts() == (2, 2)
+    served.update(third, RetainAllVariantProperties=True)
+    assert counts() == (2, 2)
+    excluded = [{"VariantPropertyType": "DesiredInstanceCount"}]
+    served.update(third, RetainAllVariantProperties=True, ExcludeRetainedVariantProperties=excluded)
+    assert counts() == (3, 3)
+    served.update(served.config)
+    assert counts() == (2, 2)
+
+
+def test_deployment_configuration_of_the_creation_is_retained(world: World) -> None:  # noqa: F811
+    name = f"endpoint-{uuid.uuid4().hex[:8]}"
+    kept = canary(wait=3)
+    world.sagemaker.create_endpoint(
+        EndpointName=name, EndpointConfigName=config(world, STAND_IN_TAG="old"), DeploymentConfig=kept
+    )
+    assert world.settled(name)["LastDeploymentConfig"] == kept
+    served = Served(world, name, "")
+    served.update(config(world, STAND_IN_TAG="new"), RetainDeploymentConfig=True)
+    wait_for(lambda: "canary capacity of 1 instance(s)" in served.stage()[1])
+    assert served.settled()["LastDeploymentConfig"] == kept
+    world.sagemaker.delete_endpoint(EndpointName=name)
+
+
+def test_update_that_cannot_be_carried_out_is_refused(served: Served) -> None:
+    single = config(served.world, instances=1)
+
+    def refusal(deployment: dict[str, Any], to: str) -> str:
+        with pytest.raises(ClientError) as caught:
+            served.update(to, deployment)
+        assert caught.value.response["Error"]["Code"] == "ValidationException"
+        return str(caught.value.response["Error"]["Message"])
+
+    assert "1 of 1 instance(s) of production variant AllTraffic" in refusal(canary(), single)
+    too_long = canary()
+    too_long["BlueGreenUpdatePolicy"]["MaximumExecutionTimeoutInSeconds"] = 28_801
+    assert "Member must have value less than or equal to 28800" in refusal(too_long, served.config)
+    absent = f"absent-{uuid.uuid4().hex[:8]}"
+    assert refusal(canary(absent), served.config) == (
+        f"Could not find CloudWatch alarm(s) {absent} of AutoRollbackConfiguration in account 111111111111, "
+        "region us-east-1"
+    )
+    assert served.describe()["EndpointStatus"] == "InService"
+    assert "LastDeploymentConfig" not in served.describe()
+
+
+def test_alarm_in_alarm_before_the_update_stops_it_at_once(served: Served) -> None:
+    alarm = served.alarm("Invocation5XXErrors", 5)
+    served.world.cloud.client("cloudwatch").set_alarm_state(
+        AlarmName=alarm, StateValue="ALARM", StateReason="by hand"
+    )
+    with asking(served.world.cloud, served.name) as client:
+        served.update(config(served.world, STAND_IN_TAG="new"), canary(alarm))
+        assert alarm in served.settled()["FailureReason"]
+    assert client.failures == []
+    assert "new" not in client.since(0)
+
+
+def test_alarm_ends_when_nobody_asks_any_more(served: Served) -> None:
+    cloudwatch = served.world.cloud.client("cloudwatch")
+    alarm = served.alarm("Invocations", 2, period=10)
+
+    def state() -> str:
+        return str(cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]["StateValue"])
+
+    assert state() == "OK"
+    with asking(served.world.cloud, served.name):
+        wait_for(lambda: state() == "ALARM", 10)
+    wait_for(lambda: state() == "OK", 30)
+
+
+def test_metrics_tell_the_fleets_apart(served: Served) -> None:
+    second = config(served.world, STAND_IN_TAG="new")
+    with asking(served.world.cloud, served.name):
+        time.sleep(1)
+        served.update(second, canary())
+        served.settled()
+        time.sleep(1)
+    cloudwatch = served.world.cloud.client("cloudwatch")
+
+    def total(metric: str, **more: str) -> float:
+        dimensions = {"EndpointName": served.name, "VariantName": VARIANT, **more}
+        found = cloudwatch.get_metric_statistics(
+            Namespace="AWS/SageMaker",
+            MetricName=metric,
+            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+            StartTime=time.time() - 600,
+            EndTime=time.time() + 60,
+            Period=60,
+            Statistics=["Sum"],
+        )
+        return float(sum(point["Sum"] for point in found["Datapoints"]))
+
+    time.sleep(1)
+    by_fleet = [total("Invocations", EndpointConfigName=name) for name in (served.config, second)]
+    assert min(by_fleet) > 10
+    assert sum(by_fleet) == total("Invocations")
+    assert total("Invocation5XXErrors") == total("Invocation4XXErrors") == 0
+    # Microseconds: a local request takes between a tenth and a few hundred milliseconds.
+    assert 100 < total("ModelLatency") / total("Invocations") < 500_000
+    assert 0 < total("OverheadLatency") < total("ModelLatency")
+
+
+def test_accounts_share_names_and_nothing_else(
+    stand_in_cloud: RunningCloud,
+    service_role: Callable[..., str],
+) -> None:
+    """Endpoints, packages, alarms, metrics and events of the same name in three accounts."""
+    name = f"shared-{uuid.uuid4().hex[:8]}"
+    worlds, queues = {}, {}
+    for account in ("111111111111", "222222222222", "333333333333"):
+        bucket = f"{name}-{account}"
+        stand_in_cloud.client("s3", account=account).create_bucket(Bucket=bucket)
+        each = World(stand_in_cloud, service_role(stand_in_cloud, account), bucket, account)
+        queues[account] = package_events(each, name)
+        each.sagemaker.create_model_package_group(ModelPackageGroupName=name)
+        each.sagemaker.create_endpoint(
+            EndpointName=name, EndpointConfigName=config(each, STAND_IN_TAG=account)
+        )
+        worlds[account] = each
+    endpoints = {account: Served(each, name, "") for account, each in worlds.items()}
+    for account, endpoint in endpoints.items():
+        assert endpoint.settled()["EndpointArn"].split(":")[4] == account
+        answer = (
+            worlds[account]
+            .cloud.client("sagemaker-runtime", account=account)
+            .invoke_endpoint(EndpointName=name, Body=b"x")
+        )
+        assert json.loads(answer["Body"].read())["tag"] == account
+
+    first, second, third = worlds.values()
+    alarms = [endpoint.alarm("Invocation5XXErrors", 5) for endpoint in endpoints.values()]
+    assert len(set(alarms)) == 1
+    second.cloud.client("cloudwatch", account=second.account).set_alarm_state(
+        AlarmName=alarms[0], StateValue="ALARM", StateReason="by hand"
+    )
+    for account, endpoint in endpoints.items():
+        endpoint.update(config(worlds[account], STAND_IN_TAG="new"), canary(alarms[0], wait=1))
+    failed = [account for account, endpoint in endpoints.items() if "FailureReason" in endpoint.settled()]
+    assert failed == [second.account]
+
+    arns = [
+        each.sagemaker.create_model_package(ModelPackageGroupName=name)["ModelPackageArn"]
+        for each in (first, third)
+    ]
+    assert [arn.rpartition("/")[2] for arn in arns] == ["1", "1"]
+    assert second.sagemaker.list_model_packages(ModelPackageGroupName=name)["ModelPackageSummaryList"] == []
+    seen = {account: received(worlds[account], queue) for account, queue in queues.items()}
+    assert seen == {first.account: [arns[0]], second.account: [], third.account: [arns[1]]}
+
+    for account, each in worlds.items():
+        metrics = each.cloud.client("cloudwatch", account=account).list_metrics(
+            Namespace="AWS/SageMaker",
+            MetricName="Invocations",
+            Dimensions=[{"Name": "EndpointName", "Value": name}],
+        )["Metrics"]
+        # One request: for the variant, and for the variant of its configuration.
+        assert len(metrics) == 2
+        each.sagemaker.delete_endpoint(EndpointName=name)
+
+
+def package_events(world: World, name: str) -> str:  # noqa: F811
+    """Send the events of a model package group to a new queue; return the queue's URL."""
+    sqs = world.cloud.client("sqs", account=world.account)
+    events = world.cloud.client("events", account=world.account)
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {
+        "source": ["aws.sagemaker"],
+        "detail-type": ["SageMaker Model Package State Change"],
+        "detail": {"ModelPackageGroupName": [name]},
+    }
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    return str(queue)
+
+
+def received(world: World, queue: str) -> list[str]:  # noqa: F811
+    messages = world.cloud.client("sqs", account=world.account).receive_message(
+        QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1
+    )
+    return [json.loads(each["Body"])["detail"]["ModelPackageArn"] for each in messages.get("Messages", [])]
 
 
 # -- CloudFormation ----------------------------------------------------------------------------------------

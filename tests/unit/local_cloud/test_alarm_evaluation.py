@@ -22,7 +22,7 @@ def rule(of: int = 1, out_of: int = 1, missing: str = "notBreaching", comparison
 def state(alarm: AlarmRule, *minutes: float | None) -> str | None:
     """Evaluate with the values of the last minutes; the last of them is the present one."""
     values = {MINUTE - 60 * age: value for age, value in enumerate(reversed(minutes))}
-    return alarm.evaluate(NOW, lambda start: values.get(start))[0]
+    return alarm.evaluate(NOW, values.get)[0]
 
 
 @pytest.mark.parametrize(
@@ -62,5 +62,5 @@ def test_state(alarm: AlarmRule, minutes: tuple[float | None, ...], expected: st
 
 def test_datapoints_behind_the_state_are_given() -> None:
     values = {MINUTE - 120: 1.0, MINUTE - 60: 2.0, MINUTE: 9.0}
-    assert rule(1, 2).evaluate(NOW, lambda start: values[start]) == ("ALARM", [2.0, 9.0])
-    assert rule(2, 2).evaluate(NOW, lambda start: values[start]) == ("OK", [1.0, 2.0])
+    assert rule(1, 2).evaluate(NOW, values.get) == ("ALARM", [2.0, 9.0])
+    assert rule(2, 2).evaluate(NOW, values.get) == ("OK", [1.0, 2.0])
