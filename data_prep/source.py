@@ -88,16 +88,15 @@ class Source:
                     lines = lines.replace(b"\r\n", b"\n")
                 text = lines.rstrip(b"\n") + b"\n" if lines.endswith(b"\n\n") else lines
                 if text.strip(b"\n"):
-                    while blank:
-                        some = min(blank, _BLOCK_BYTES)
-                        yield number, b"\n" * some
-                        number, blank = number + some, blank - some
+                    yield from _blank_lines(number, blank)
+                    number += blank
                     yield number, text
                     number += text.count(b"\n")
                     blank = len(lines) - len(text)
                 else:
                     blank += len(lines)
         if rest:
+            yield from _blank_lines(number, blank)
             raise DataError(
                 self.path(file),
                 "the file stops in the middle of a line, as an interrupted download does",
@@ -133,6 +132,11 @@ class Source:
             raise DataError(
                 self.path(file), f"cannot be read ({error})", remedy="Download the data set again"
             ) from error
+
+
+def _blank_lines(number: int, count: int) -> Iterator[tuple[int, bytes]]:
+    for first in range(0, count, _BLOCK_BYTES):
+        yield number + first, b"\n" * min(count - first, _BLOCK_BYTES)
 
 
 @dataclass(frozen=True)

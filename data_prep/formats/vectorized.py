@@ -20,7 +20,7 @@ PADDING_BYTES = LONGEST_ID_BYTES
 _Words = NDArray[np.uint64]
 _WORD_DIGITS = 8
 _LONGEST_NUMBER = 2 * _WORD_DIGITS
-_ZERO, _NINE, _POINT, _QUOTE, _SPACE, _MINUS, _DELETE = b'09." -\x7f'
+_ZERO, _NINE, _POINT, _QUOTE, _SPACE, _MINUS, _NEWLINE, _DELETE = b'09." -\n\x7f'
 _ZEROS = np.uint64(int.from_bytes(b"0" * _WORD_DIGITS, "little"))
 _POWERS = 10.0 ** np.arange(_WORD_DIGITS + 1)
 
@@ -54,11 +54,32 @@ class _UnfitError(Exception):
 def parse_lines(buffer: Bytes, begin: int, end: int, dialect: Dialect) -> Columns | None:
     """Read the whole lines `buffer[begin:end]`; None where they must be read one by one."""
     try:
-        if dialect.integer_ids:
+        if dialect.quoted and (buffer[begin:end] == _QUOTE).any():
+            buffer = _unquoted(buffer[begin:end], dialect)
+            begin, end = 0, len(buffer) - PADDING_BYTES
+        used = 3 if dialect.time is None else 4
+        if dialect.integer_ids and len(dialect.columns) == used:
             return _parse_numbers(buffer, begin, end, dialect)
         return _parse_texts(buffer, begin, end, dialect)
     except _UnfitError:
         return None
+
+
+def _unquoted(text: Bytes, dialect: Dialect) -> Bytes:
+    """The lines without the quotes around fields, where nothing in quotes needs them; padded."""
+    (separator,) = dialect.separator
+    is_end = (text == separator) | (text == _NEWLINE)
+    is_quote = text == _QUOTE
+    marks = np.flatnonzero(is_end | is_quote)
+    quoted = is_quote[marks]
+    places = np.flatnonzero(quoted)
+    openings, closings = places[::2], places[1::2]
+    _require(len(openings) == len(closings) and (closings - openings == 1).all())
+    first, last = marks[openings], marks[closings]
+    # Two quotes together stand for one, or for a field that is empty.
+    _require((last - first > 1).all())
+    _require(is_end[first[first > 0] - 1].all() and is_end[last + 1].all())
+    return np.concatenate([text[~is_quote], np.zeros(PADDING_BYTES, dtype=np.uint8)])
 
 
 def _parse_numbers(buffer: Bytes, begin: int, end: int, dialect: Dialect) -> Columns:
@@ -97,14 +118,14 @@ def _parse_texts(buffer: Bytes, begin: int, end: int, dialect: Dialect) -> Colum
     text = buffer[begin:end]
     (separator,) = dialect.separator
     ends = text == separator
-    ends |= text == ord("\n")
+    ends |= text == _NEWLINE
     marks = np.flatnonzero(ends)
     marks += begin
     expected = dialect.separator * (len(dialect.columns) - 1) + b"\n"
     _require(_repeats(buffer[marks], expected))
-    # No control characters besides the separators, and nothing quoted.
+    # No control characters besides the separators.
     _require(np.count_nonzero(text < _SPACE) == np.count_nonzero(buffer[marks] < _SPACE))
-    _require(not ((text == _QUOTE) | (text == _DELETE)).any())
+    _require(not (text == _DELETE).any())
     if text.max() > _DELETE:
         try:
             text.tobytes().decode()
@@ -114,12 +135,11 @@ def _parse_texts(buffer: Bytes, begin: int, end: int, dialect: Dialect) -> Colum
     rating = fields[dialect.rating]
     times = None
     if dialect.time is not None:
-        time = fields[dialect.time]
-        _require((_points(buffer, time) == time.ends).all())
-        times = _times(buffer, time)
+        _require_digits(buffer, fields[dialect.time])
+        times = _times(buffer, fields[dialect.time])
     return Columns(
-        users=_names(buffer, fields[dialect.user]),
-        movies=_names(buffer, fields[dialect.movie]),
+        users=_ids(buffer, fields[dialect.user], dialect),
+        movies=_ids(buffer, fields[dialect.movie], dialect),
         ratings=_ratings(buffer, rating, _points(buffer, rating), dialect.stars),
         times=times,
     )
@@ -266,6 +286,17 @@ def _points(buffer: Bytes, fields: _Fields) -> Integers:
     is_digit = characters - np.uint8(_ZERO) <= _NINE - _ZERO
     _require((is_digit | is_point | ~inside).all() and (np.count_nonzero(is_point, axis=1) <= 1).all())
     return np.where(is_point.any(axis=1), fields.starts + is_point.argmax(axis=1), fields.ends)
+
+
+def _require_digits(buffer: Bytes, fields: _Fields) -> None:
+    _require((_points(buffer, fields) == fields.ends).all())
+
+
+def _ids(buffer: Bytes, fields: _Fields, dialect: Dialect) -> Ids:
+    if not dialect.integer_ids:
+        return _names(buffer, fields)
+    _require_digits(buffer, fields)
+    return _identifiers(buffer, fields, dialect.lowest_id)
 
 
 def _names(buffer: Bytes, fields: _Fields) -> NDArray[np.bytes_]:

@@ -1,0 +1,122 @@
+"""Ratings read as plainly as Python can: what the quick reader must agree with, to the row and the line."""
+
+import csv
+import re
+import struct
+from dataclasses import dataclass
+
+# User, movie, rating, time.
+Row = tuple[int | bytes, int | bytes, float, int | None]
+
+_INTEGER = re.compile(rb"0|[1-9][0-9]{0,17}")
+_DECIMAL = re.compile(rb"-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,17})?")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`columns` has the names in file order, of which "user", "item", "rating" and "time" are read."""
+
+    separator: str
+    columns: tuple[str, ...] = ("user", "item", "rating", "time")
+    header: bytes | None = None
+    ratings: frozenset[bytes] | None = None
+    movielens: bool = True
+
+
+def _stars(*texts: str) -> frozenset[bytes]:
+    return frozenset(text.encode() for text in texts)
+
+
+_WHOLE = ("1", "2", "3", "4", "5")
+_HALVES = (*_WHOLE, *(f"{n}.0" for n in _WHOLE), *(f"{n}.5" for n in range(5)))
+ML_100K = Layout("\t", ratings=_stars(*_WHOLE))
+ML_1M = Layout("::", ratings=_stars(*_WHOLE))
+ML_10M = Layout("::", ratings=_stars(*_HALVES))
+ML_CSV = Layout(",", header=b"userId,movieId,rating,timestamp", ratings=_stars(*_HALVES))
+
+
+@dataclass(frozen=True)
+class BadLine:
+    """The first line, from 1, that breaks a rule."""
+
+    number: int
+
+
+def read(content: bytes, layout: Layout) -> list[Row] | BadLine:
+    """The rows of a file; of a file without rows, the line after its last."""
+    lines = content.split(b"\n")
+    cut = lines.pop()
+    lines = [line.removesuffix(b"\r") for line in lines]
+    while not cut and lines and not lines[-1]:
+        lines.pop()
+    rows: list[Row] = []
+    for number, line in enumerate(lines, 1):
+        if number == 1 and layout.header is not None:
+            if line != layout.header:
+                return BadLine(1)
+            continue
+        row = _row(line, layout)
+        if row is None:
+            return BadLine(number)
+        rows.append(row)
+    if cut or not rows:
+        return BadLine(len(lines) + 1)
+    return rows
+
+
+def as_integers(rows: list[Row]) -> list[Row]:
+    """The same rows with whole numbers for ids, where all ids are that."""
+    if all(isinstance(key, bytes) and _INTEGER.fullmatch(key) for row in rows for key in row[:2]):
+        return [(int(user), int(item), rating, time) for user, item, rating, time in rows]
+    return rows
+
+
+def _row(line: bytes, layout: Layout) -> Row | None:
+    if b"\0" in line:
+        return None
+    fields = _fields(line, layout)
+    if fields is None or len(fields) != len(layout.columns):
+        return None
+    values = dict(zip(layout.columns, fields, strict=True))
+    user, item, rating, time = values["user"], values["item"], values["rating"], values.get("time")
+    if time is not None and not (_INTEGER.fullmatch(time) and int(time) <= 253402300799):
+        return None
+    if layout.ratings is None:
+        if not _DECIMAL.fullmatch(rating):
+            return None
+    elif rating not in layout.ratings:
+        return None
+    (stars,) = struct.unpack("<f", struct.pack("<f", float(rating)))
+    seconds = None if time is None else int(time)
+    if layout.movielens:
+        if any(not _INTEGER.fullmatch(key) or key == b"0" for key in (user, item)):
+            return None
+        return int(user), int(item), stars, seconds
+    if not (_is_name(user) and _is_name(item)):
+        return None
+    return user, item, stars, seconds
+
+
+def _fields(line: bytes, layout: Layout) -> list[bytes] | None:
+    if layout.movielens or b'"' not in line:
+        return line.split(layout.separator.encode())
+    # Python's csv module lets quotes stand within a field and text follow a closing quote.
+    text, separator = line.decode("latin-1"), re.escape(layout.separator)
+    field = f'(?:"(?:[^"]|"")*+"|[^"{separator}]*+)'
+    if not re.fullmatch(f"{field}(?:{separator}{field})*+", text):
+        return None
+    (fields,) = csv.reader([text], delimiter=layout.separator, strict=True)
+    return [field.encode("latin-1") for field in fields]
+
+
+def _is_name(text: bytes) -> bool:
+    try:
+        decoded = text.decode()
+    except UnicodeDecodeError:
+        return False
+    return (
+        0 < len(text) <= 255
+        and decoded == decoded.strip(" ")
+        and not any(ord(character) < 32 or ord(character) == 127 for character in decoded)
+        and not re.fullmatch("-[0-9]+", decoded)
+    )
