@@ -150,7 +150,9 @@ class ServingStack:
         complete, of_stack, of_resource = False, None, None
         for event in self._events(token):
             status, reason = event.get("ResourceStatus", ""), event.get("ResourceStatusReason", "")
-            told = f"{event.get('LogicalResourceId')}: {reason}"
+            # CDK's framework for custom resources adds its stack trace below the message.
+            message, *_ = reason.splitlines() or [""]
+            told = f"{event.get('LogicalResourceId')}: {message}"
             # Newest first: what failed first stands last.
             if _is_of_stack(event):
                 complete = complete or status == "UPDATE_COMPLETE"

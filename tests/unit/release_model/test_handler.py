@@ -88,7 +88,7 @@ BEGUN = event(STACK, "UPDATE_IN_PROGRESS", "User Initiated", of_stack=True)
 ROLLBACK = (
     BEGUN,
     event("EndpointModel", "CREATE_COMPLETE"),
-    event("Endpoint", "UPDATE_FAILED", "the container\nfailed its ping"),
+    event("Endpoint", "UPDATE_FAILED", "the container failed its ping\n\n    at an inner function"),
     event("ApiFunction", "UPDATE_FAILED", "Resource update cancelled"),
     event(STACK, "UPDATE_ROLLBACK_IN_PROGRESS", "The following failed: [Endpoint]", of_stack=True),
     event("ApiFunction", "UPDATE_COMPLETE"),
