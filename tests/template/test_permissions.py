@@ -207,6 +207,11 @@ def test_the_only_managed_policy_is_the_one_for_api_gateways_logs(any_assembly: 
             {"sagemaker:DescribeModelPackage"},
             ["arn:*:model-package/movie-recommender-dev/[*]"],
         ),
+        ("EndpointRole", {"cloudwatch:DescribeAlarms"}, ["<EndpointAlarmsErrors*.Arn>", "<*Latency*.Arn>"]),
+        ("CheckModelFunctionRole", {"s3:GetObject"}, ["<Models*>/models/[*]"]),
+        ("SmokeTestFunctionRole", {"s3:GetObject"}, ["<Models*>/models/[*]/reference.json"]),
+        ("SmokeTestFunctionRole", {"sagemaker:InvokeEndpoint"}, ["arn:*:endpoint/movie-recommender-dev"]),
+        ("SmokeTestFunctionRole", {"lambda:InvokeFunction"}, ["<ApiRecommend*.Arn>"]),
     ],
 )
 def test_data_is_open_to_who_needs_it(
@@ -240,6 +245,32 @@ def test_jobs_alone_make_log_groups_and_encrypt(dev: Assembly) -> None:
     assert _resources_of(dev, "EndpointRole", "logs:PutLogEvents")
     assert _resources_of(dev, "EndpointRole", "logs:CreateLogGroup") == []
     assert _resources_of(dev, "EndpointRole", "kms:Encrypt") == []
+
+
+@pytest.mark.parametrize(
+    ("role", "own"),
+    [
+        ("CheckModelFunctionRole", set()),
+        ("SmokeTestFunctionRole", {"lambda:InvokeFunction", "sagemaker:InvokeEndpoint"}),
+    ],
+)
+def test_whoever_verifies_a_model_reads_and_asks_and_no_more(
+    prod: Assembly, role: str, own: set[str]
+) -> None:
+    granted = {action for name, actions, _, _ in _allowed(prod) if role in name for action in actions}
+
+    assert granted == own | {
+        "cloudformation:DescribeStacks",
+        "kms:Decrypt",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "s3:GetObject",
+        "sagemaker:DescribeModelPackage",
+    }
+    assert _resources_of(prod, role, "cloudformation:DescribeStacks") == ["<AWS::StackId>"]
+    assert _resources_of(prod, role, "sagemaker:DescribeModelPackage") == [
+        "arn:aws:sagemaker:us-east-1:333333333333:model-package/movie-recommender-prod/*"
+    ]
 
 
 class TestAllow:
