@@ -1,141 +1,362 @@
-"""A data set ready to be encoded: users, movies, and which ratings train and test."""
+"""Ratings by index, split into what trains a model and what tests it, in the order of users and movies.
 
+Rows pass through files: once as they are read, once for each range of users, whose rows are sorted and split
+in memory together. What stays in memory is the ids, some numbers for each user and each movie, and a range.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
-from data_prep.arrays import Integers
+from data_prep.arrays import Booleans, Integers
 from data_prep.errors import DataError
-from data_prep.movielens import (
-    ITEMS_FILE,
-    RATINGS_FILE,
-    TEST_FILE,
-    TRAIN_FILE,
-    USERS_FILE,
-    Movie,
-    read_movies,
-    read_users,
+from data_prep.formats.input_data import RATINGS, InputData
+from data_prep.formats.ratings_file import RatingsFile
+from data_prep.formats.records import Ids, Movie, RatingBlock, User
+from data_prep.ids import Codes, IdTable
+from data_prep.manifest import PrepareSettings
+from data_prep.sorting import stable_order
+from data_prep.splits import GIVEN, FirstOfUser, LastOfUser, UserSplit, parse_split
+from data_prep.spool import Rows, Spool, read_rows, scatter
+
+ROW: Final = np.dtype(
+    [("time", "<i8"), ("user", "<u4"), ("movie", "<u4"), ("rating", "<f4"), ("part", "<u4")]
 )
-from data_prep.ratings import Ratings, read_ratings
-from data_prep.source import Source
-from data_prep.splits import UA_TEST_RATINGS, hold_out_first
+"""A rating by index. `time` is 0 where the data have none."""
 
+# What `part` says: trains, tests, or only proves that a pair of files is complete.
+_TRAIN, _TEST, _WHOLE = range(3)
 
-@dataclass(frozen=True)
-class Interactions:
-    """Ratings by index: `users` and `movies` count from 0, `stars` are 1 to 5. Each is int64[n]."""
-
-    users: Integers
-    movies: Integers
-    stars: Integers
-
-    def __len__(self) -> int:
-        return len(self.stars)
-
-    def take(self, rows: Integers) -> "Interactions":
-        """The given rows, in the given order."""
-        return Interactions(self.users[rows], self.movies[rows], self.stars[rows])
+# Sorted and split in memory at once, unless one user has more.
+_RANGE_ROWS = 1 << 20
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Users' ids and movies, ascending by id, which gives their indexes; ratings in the split's order."""
+    """Users and movies ascending by id, which gives their indexes; ratings ascending by (user, movie).
 
-    users: Integers
+    `train_ratings` and `train_likes` count for each movie, int64[movies]; `times` are the first and the last
+    of the train part, None where the data have no times.
+    """
+
+    users: tuple[User, ...]
     movies: tuple[Movie, ...]
-    train: Interactions
-    test: Interactions
+    train: Spool
+    test: Spool
+    train_ratings: Integers
+    train_likes: Integers
+    times: tuple[int, int] | None
+    duplicates: int
+    unknown_test: int
 
 
-def read_ua_split(source: Source) -> Dataset:
-    """Read MovieLens-100k with its `ua` split: the pair of files, or else u.data split by ua's definition.
+def read_dataset(
+    data: InputData, *, settings: PrepareSettings, scratch: Path, report: Callable[[int], None]
+) -> Dataset:
+    """Read and split the ratings, with files in `scratch`; `report` gets the number of ratings read so far.
 
     Raises DataError for any line, and any disagreement between files, that breaks a rule.
     """
-    movies = read_movies(source)
-    movie_ids = np.array([movie.id for movie in movies])
-    if TRAIN_FILE in source and TEST_FILE in source:
-        files = [TRAIN_FILE, TEST_FILE]
-    elif RATINGS_FILE in source:
-        files = [RATINGS_FILE]
-    else:
-        reason = f"beside {ITEMS_FILE} there is neither {RATINGS_FILE} nor both {TRAIN_FILE} and {TEST_FILE}"
-        raise DataError(source.location, reason, remedy="Add the ratings, or download the data set again")
-    parts = [read_ratings(source, file) for file in files]
-    if USERS_FILE in source:
-        user_ids = np.array(read_users(source))
-    else:
-        user_ids = np.unique(np.concatenate([part.users for part in parts]))
-    indexed = [_indexed(part, user_ids, movie_ids) for part in parts]
-    if files == [RATINGS_FILE]:
-        train, test = _split(parts[0], indexed[0])
-    else:
-        train, test = indexed
-        _refuse_overlap(parts[1], _pairs(train, movie_ids), _pairs(test, movie_ids))
-        if RATINGS_FILE in source:
-            whole = read_ratings(source, RATINGS_FILE)
-            _refuse_loss(whole, _indexed(whole, user_ids, movie_ids), train, test, movie_ids)
-    return Dataset(user_ids, movies, train, test)
+    return _Reader(data, settings, scratch).read(report)
 
 
-def _indexed(ratings: Ratings, user_ids: Integers, movie_ids: Integers) -> Interactions:
-    """Turn ids into indexes; refuse ids that are unknown, and a movie that a user rates twice."""
-    indexed = Interactions(
-        _places(user_ids, ratings.users, ratings.path, f"user {{}} is not in {USERS_FILE}"),
-        _places(movie_ids, ratings.movies, ratings.path, f"movie {{}} is not in {ITEMS_FILE}"),
-        ratings.stars,
-    )
-    pairs = _pairs(indexed, movie_ids)
-    order = np.argsort(pairs, kind="stable")
-    again = order[1:][np.diff(pairs[order]) == 0]
-    if len(again):
-        row = int(again.min())
-        first = int(np.argmax(pairs == pairs[row]))
-        reason = f"user {ratings.users[row]} rates movie {ratings.movies[row]} as on line {first + 1} already"
-        raise DataError(ratings.path, reason, line=row + 1, remedy="Keep one of the two lines")
-    return indexed
+class _Reader:
+    def __init__(self, data: InputData, settings: PrepareSettings, scratch: Path) -> None:
+        self._data = data
+        self._settings = settings
+        self._scratch = scratch
+        self._split = parse_split(settings.split, seed=settings.seed)
+        self._files = _parts(data, settings.split)
+        self._given = len(self._files) > 1
+        self._described_users, self._described_movies = data.users(), data.movies()
+        self._users = _table(self._described_users)
+        self._movies = _table(self._described_movies)
+        self._read: Counter[int] = Counter()
+        self._timed = True
+        self._duplicates = 0
+        self._first_duplicate: tuple[int, int, int] | None = None
+
+    def read(self, report: Callable[[int], None]) -> Dataset:
+        raw = self._read_files(report)
+        self._user_ids, user_codes = self._users.sorted_ids()
+        self._movie_ids, movie_codes = self._movies.sorted_ids()
+        train, test = (Spool(self._scratch / f"{name}.rows", ROW) for name in ("train", "test"))
+        user_ratings = np.zeros(len(self._users), dtype=np.int64)
+        ratings, likes = (np.zeros(len(self._movies), dtype=np.int64) for _ in range(2))
+        times: list[int] = []
+        for rows in self._ranges(raw, _places(user_codes), _places(movie_codes)):
+            held_out, order = self._split_range(rows)
+            chosen = rows[order[~held_out]]
+            train.append(chosen)
+            test.append(rows[order[held_out]])
+            np.add.at(user_ratings, chosen["user"], 1)
+            np.add.at(ratings, chosen["movie"], 1)
+            np.add.at(likes, chosen["movie"], chosen["rating"] >= self._settings.liked_threshold)
+            if len(chosen):
+                times += [int(chosen["time"].min()), int(chosen["time"].max())]
+        if self._first_duplicate and self._settings.duplicates == "error":
+            raise self._duplicate_error(*self._first_duplicate)
+        if not len(train):
+            raise self._nothing_to_train()
+        known_users = user_ratings > 0 if self._users.closed is False else None
+        known_movies = ratings > 0 if self._movies.closed is False else None
+        test, unknown = self._without_unknown(test, known_users, known_movies)
+        if not len(test):
+            raise DataError(
+                self._files[-1][1].path, "no ratings are left to test with", remedy="Choose another split"
+            )
+        return Dataset(
+            users=self._described_users
+            or tuple(User(_plain(key), None, None, None) for key in self._user_ids),
+            movies=self._described_movies
+            or tuple(Movie(_plain(key), str(_plain(key)), None, ()) for key in self._movie_ids),
+            train=train,
+            test=test,
+            train_ratings=ratings,
+            train_likes=likes,
+            times=(min(times), max(times)) if self._timed else None,
+            duplicates=self._duplicates,
+            unknown_test=unknown,
+        )
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def _read_files(self, report: Callable[[int], None]) -> Spool:
+        raw = Spool(self._scratch / "read.rows", ROW)
+        for part, file in self._files:
+            for block in file.blocks():
+                rows = np.empty(len(block), dtype=ROW)
+                rows["user"] = self._codes(self._users, block.users, block, file, "user")
+                rows["movie"] = self._codes(self._movies, block.movies, block, file, "movie")
+                rows["rating"] = block.ratings
+                rows["time"] = 0 if block.times is None else block.times
+                rows["part"] = part
+                self._timed &= block.times is not None
+                raw.append(rows)
+                self._read[part] += len(rows)
+                report(len(raw))
+        if isinstance(self._split, LastOfUser) and not self._timed:
+            raise DataError(
+                self._files[0][1].path,
+                f"the split {self._settings.split} needs times, which the ratings do not have",
+                remedy="Choose another split, such as random-0.1",
+            )
+        return raw
+
+    def _codes(self, table: IdTable, ids: Ids, block: RatingBlock, file: RatingsFile, what: str) -> Codes:
+        codes = table.codes(ids)
+        if table.closed and codes.min(initial=0) < 0:
+            row = int(np.argmax(codes < 0))
+            described = self._data.users_file if table is self._users else self._data.movies_file
+            raise DataError(
+                file.path,
+                f"{what} {_plain(ids[row])} is not in {_bare(str(described))}",
+                line=int(block.lines[row]),
+                remedy="Correct the files, or download the data set again",
+            )
+        return codes
+
+    def _ranges(self, raw: Spool, user_place: Integers, movie_place: Integers) -> Iterator[Rows]:
+        """The rows of some neighbouring users at a time, users and movies by index, in file order."""
+        ratings = np.zeros(len(user_place), dtype=np.int64)
+        for rows in raw.blocks():
+            np.add.at(ratings, user_place[rows["user"]], 1)
+        number_of_user = (np.cumsum(ratings) - ratings) // _RANGE_ROWS
+        spools = [
+            Spool(self._scratch / f"range-{number:05}.rows", ROW) for number in range(number_of_user[-1] + 1)
+        ]
+        first = 0
+        for rows in raw.blocks():
+            rows["user"] = user_place[rows["user"]]
+            rows["movie"] = movie_place[rows["movie"]]
+            if not self._given and self._split is not None and not isinstance(self._split, UserSplit):
+                rows["part"] = self._split.held_out(first, len(rows), len(raw))
+            scatter(rows, number_of_user[rows["user"]], spools)
+            first += len(rows)
+        raw.remove()
+        for spool in spools:
+            yield from read_rows(spool.path, ROW)
+            spool.remove()
+
+    # -- splitting -------------------------------------------------------------------------------------------
+
+    def _split_range(self, rows: Rows) -> tuple[Booleans, Integers]:
+        """(which of the ordered rows test the model, the numbers of the rows that are kept, in order)."""
+        pairs = rows["user"].astype(np.int64) << 32 | rows["movie"]
+        order = stable_order(pairs)
+        if self._given:
+            order = self._check_pair_of_files(rows, pairs, order)
+        order = self._without_duplicates(rows, pairs, order)
+        if isinstance(self._split, UserSplit) and not self._given:
+            kept = np.sort(order)
+            held_out = np.zeros(len(rows), dtype=np.bool_)
+            held_out[kept] = self._split.held_out(
+                rows["user"][kept].astype(np.int64), rows["time"][kept] if self._timed else None
+            )
+        else:
+            held_out = rows["part"] == _TEST
+        return held_out[order], order
+
+    def _without_duplicates(self, rows: Rows, pairs: Integers, order: Integers) -> Integers:
+        ordered = pairs[order]
+        again = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1
+        if not len(again):
+            return order
+        self._duplicates += len(again)
+        pair = int(ordered[again[0]])
+        if self._first_duplicate is None:
+            part = int(rows["part"][order[again[0]]]) if self._given else _TRAIN
+            self._first_duplicate = (part, pair >> 32, pair & 0xFFFFFFFF)
+        left_out = again - 1 if self._settings.duplicates == "last" else again
+        kept: Integers = np.delete(order, left_out)
+        return kept
+
+    def _check_pair_of_files(self, rows: Rows, pairs: Integers, order: Integers) -> Integers:
+        """Refuse ratings that both train and test, and a pair of files that is not all of the ratings."""
+        parts = rows["part"][order]
+        split, whole = order[parts != _WHOLE], order[parts == _WHOLE]
+        first, second = split[:-1], split[1:]
+        both = np.flatnonzero((pairs[first] == pairs[second]) & (rows["part"][first] != rows["part"][second]))
+        if len(both):
+            raise self._overlap_error(int(pairs[first[both[0]]]))
+        if any(part == _WHOLE for part, _ in self._files) and not np.array_equal(
+            np.unique(pairs[split]), np.unique(pairs[whole])
+        ):
+            raise self._loss_error()
+        kept: Integers = split
+        return kept
+
+    def _without_unknown(
+        self, test: Spool, known_users: Booleans | None, known_movies: Booleans | None
+    ) -> tuple[Spool, int]:
+        """Leave out test ratings whose user or movie nothing is known of: (what is left, how many went)."""
+        if known_users is None and known_movies is None:
+            return test, 0
+        left = Spool(self._scratch / "test-known.rows", ROW)
+        for rows in test.blocks():
+            known = np.ones(len(rows), dtype=np.bool_)
+            if known_users is not None:
+                known &= known_users[rows["user"]]
+            if known_movies is not None:
+                known &= known_movies[rows["movie"]]
+            if self._settings.unknown_test == "error" and not known.all():
+                row = rows[int(np.argmin(known))]
+                raise self._unknown_error(row, known_users)
+            left.append(rows[known])
+        unknown = len(test) - len(left)
+        test.remove()
+        return left, unknown
+
+    # -- what is wrong ---------------------------------------------------------------------------------------
+
+    def _lines(self, file: RatingsFile, user: int, movie: int) -> list[int]:
+        """The lines of a file that rate this pair of indexes: it is read again, which only errors cost."""
+        user_id, movie_id = self._user_ids[user], self._movie_ids[movie]
+        return [
+            int(block.lines[row])
+            for block in file.blocks()
+            for row in np.flatnonzero((block.users == user_id) & (block.movies == movie_id))
+        ]
+
+    def _named(self, user: int, movie: int) -> tuple[int | str, int | str]:
+        return _plain(self._user_ids[user]), _plain(self._movie_ids[movie])
+
+    def _duplicate_error(self, part: int, user: int, movie: int) -> DataError:
+        file = dict(self._files)[part]
+        first, again = self._lines(file, user, movie)[:2]
+        user_id, movie_id = self._named(user, movie)
+        reason = f"user {user_id} rates movie {movie_id} as on line {first} already"
+        if self._duplicates > 1:
+            reason += f"; of {self._duplicates:,} such lines it has the lowest ids"
+        return DataError(
+            file.path,
+            reason,
+            line=again,
+            remedy="Keep one of the two lines, or choose first or last for duplicates",
+        )
+
+    def _overlap_error(self, code: int) -> DataError:
+        (_, train), (_, test) = self._files[:2]
+        user, movie = code >> 32, code & 0xFFFFFFFF
+        user_id, movie_id = self._named(user, movie)
+        pair = f"user {user_id} with movie {movie_id}"
+        return DataError(
+            test.path,
+            f"{pair} is in {_bare(train.path)} too, and what trains a model cannot test it",
+            line=self._lines(test, user, movie)[0],
+            remedy="Remove the line from one of the two files",
+        )
+
+    def _loss_error(self) -> DataError:
+        files = dict(self._files)
+        train, test = (f"{_bare(files[part].path)} ({self._read[part]})" for part in (_TRAIN, _TEST))
+        return DataError(
+            files[_WHOLE].path,
+            f"its {self._read[_WHOLE]} ratings are not those of {train} and {test} together",
+            remedy="Download the data set again",
+        )
+
+    def _unknown_error(self, row: np.void, known_users: Booleans | None) -> DataError:
+        user, movie = int(row["user"]), int(row["movie"])
+        user_id, movie_id = self._named(user, movie)
+        unknown_user = known_users is not None and not known_users[user]
+        file = self._files[1][1] if self._given else self._files[0][1]
+        return DataError(
+            file.path,
+            f"the rating tests the model, and {f'user {user_id}' if unknown_user else f'movie {movie_id}'} "
+            "is in no rating that trains it",
+            line=self._lines(file, user, movie)[0],
+            remedy="Choose drop for unknown test ratings, or another split",
+        )
+
+    def _nothing_to_train(self) -> DataError:
+        held_out = f"the split {self._settings.split} leaves no rating to train with"
+        if isinstance(self._split, FirstOfUser) and self._split.first == 1:
+            held_out = f"no user has more than the {self._split.last} ratings that are held out for testing"
+        return DataError(
+            self._files[0][1].path,
+            held_out,
+            remedy="Give a data set with more ratings, or choose another split",
+        )
 
 
-def _places(ids: Integers, wanted: Integers, path: str, unknown: str) -> Integers:
-    places = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-    missing = ids[places] != wanted
-    if missing.any():
-        row = int(np.argmax(missing))
-        remedy = "Correct the files, or download the data set again"
-        raise DataError(path, unknown.format(wanted[row]), line=row + 1, remedy=remedy)
+def _parts(data: InputData, split: str) -> list[tuple[int, RatingsFile]]:
+    """The files to read, train ratings before test ratings before the whole that proves them complete."""
+    ratings = data.files.get(RATINGS)
+    if (pair := data.pairs.get(split)) is not None:
+        whole = [] if ratings is None else [(_WHOLE, ratings)]
+        return [(_TRAIN, pair[0]), (_TEST, pair[1]), *whole]
+    pairs = ", ".join(data.pairs)
+    remedy = f"Choose the split {pairs}" if pairs else "Choose another split"
+    if split == GIVEN:
+        raise DataError(
+            data.name, "there is no file of train ratings beside one of test ratings", remedy=remedy
+        )
+    if ratings is None:
+        reason = f"there is neither a file of all ratings nor a pair of files for the split {split}"
+        raise DataError(data.name, reason, remedy=remedy)
+    return [(_TRAIN, ratings)]
+
+
+def _table(described: tuple[User, ...] | tuple[Movie, ...]) -> IdTable:
+    return IdTable.of(entry.id for entry in described) if described else IdTable()
+
+
+def _places(codes: Integers) -> Integers:
+    """The index of each code."""
+    places = np.empty(len(codes), dtype=np.int64)
+    places[codes] = np.arange(len(codes))
     return places
 
 
-def _pairs(ratings: Interactions, movie_ids: Integers) -> Integers:
-    """One number for each pair of user and movie."""
-    return ratings.users * len(movie_ids) + ratings.movies
+def _plain(key: Any) -> int | str:
+    """An id as Python's own number or text."""
+    return key.decode() if isinstance(key, bytes) else int(key)
 
 
-def _split(ratings: Ratings, indexed: Interactions) -> tuple[Interactions, Interactions]:
-    train, test = hold_out_first(indexed.users, indexed.movies, ratings=UA_TEST_RATINGS)
-    if not len(train):
-        reason = f"no user has more than the {UA_TEST_RATINGS} ratings that are held out for testing"
-        raise DataError(ratings.path, reason, remedy="Give a data set with more ratings")
-    return indexed.take(train), indexed.take(test)
-
-
-def _refuse_overlap(test: Ratings, train_pairs: Integers, test_pairs: Integers) -> None:
-    both = np.isin(test_pairs, train_pairs)
-    if both.any():
-        row = int(np.argmax(both))
-        pair = f"user {test.users[row]} with movie {test.movies[row]}"
-        reason = f"{pair} is in {TRAIN_FILE} too, and what trains a model cannot test it"
-        raise DataError(test.path, reason, line=row + 1, remedy="Remove the line from one of the two files")
-
-
-def _refuse_loss(
-    ratings: Ratings, whole: Interactions, train: Interactions, test: Interactions, movie_ids: Integers
-) -> None:
-    """Refuse a pair of files that is not all of u.data: one of the three was cut short between two lines."""
-    split = np.concatenate([_pairs(train, movie_ids), _pairs(test, movie_ids)])
-    if not np.array_equal(np.sort(split), np.sort(_pairs(whole, movie_ids))):
-        reason = (
-            f"its {len(whole)} ratings are not those of {TRAIN_FILE} ({len(train)}) "
-            f"and {TEST_FILE} ({len(test)}) together"
-        )
-        raise DataError(ratings.path, reason, remedy="Download the data set again")
+def _bare(path: str) -> str:
+    return path.rsplit("/", 1)[-1]

@@ -7,24 +7,68 @@ import hashlib
 import json
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from data_prep.errors import DataError
-from data_prep.ratings import HIGHEST_RATING, LOWEST_RATING
+from data_prep.catalog import DEFAULT_GROUPS, GROUP_NAMES, GroupName
+from data_prep.errors import BadRow, DataError
+from data_prep.objectives import Labels
+from data_prep.splits import parse_split
 
 FILE_NAME = "manifest.json"
 _DIGEST_CHARACTERS = 32
+_MOST_SHARDS = 10_000
 
 
 class PrepareSettings(BaseModel):
-    """Everything besides the data that decides what is written."""
+    """Everything besides the data that decides what is written.
+
+    `split` is one of data_prep.splits, `objective` one of data_prep.objectives: for "ranking", each liked
+    rating comes with `negatives` unseen movies, sampled by their popularity to the power of
+    `popularity_exponent`. `shards` is the number of files that the train rows are shared out to. `duplicates`
+    says what happens to pairs of user and movie that are rated more than once, `unknown_test` to test
+    ratings whose user or movie trains nothing and is described in no file.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    split: Literal["ua"] = "ua"
-    liked_threshold: float = Field(default=4.0, ge=LOWEST_RATING, le=HIGHEST_RATING)
+    split: str = "ua"
+    objective: Literal["rating", "ranking"] = "rating"
+    labels: Labels = "liked"
+    negatives: int = Field(default=4, ge=1, le=1000)
+    popularity_exponent: float = Field(default=0.0, ge=0, le=4)
+    features: tuple[GroupName, ...] = DEFAULT_GROUPS
+    liked_threshold: float = Field(default=4.0, allow_inf_nan=False)
     seed: int = Field(default=0, ge=0)
+    shuffle: bool = True
+    shards: int = Field(default=1, ge=1, le=_MOST_SHARDS)
+    duplicates: Literal["error", "first", "last"] = "error"
+    unknown_test: Literal["drop", "error"] = "drop"
+    max_bad_rows: int = Field(default=0, ge=0)
     ranking_users: int = Field(default=1000, ge=1)
+
+    @field_validator("features", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("features")
+    @classmethod
+    def _features_are_a_set(cls, value: tuple[GroupName, ...]) -> tuple[GroupName, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("give one or more groups, each once")
+        return tuple(name for name in GROUP_NAMES if name in value)
+
+    @field_validator("split")
+    @classmethod
+    def _split_exists(cls, value: str) -> str:
+        parse_split(value)
+        return value
+
+    @model_validator(mode="after")
+    def _stars_are_for_ratings(self) -> Self:
+        if self.labels == "stars" and self.objective != "rating":
+            raise ValueError('labels "stars" are for the objective "rating"')
+        return self
 
 
 class SourceFacts(BaseModel):
@@ -34,8 +78,19 @@ class SourceFacts(BaseModel):
 
     name: str
     sha256: str
-    format: Literal["movielens-100k"]
-    split: Literal["ua"]
+    format: str
+    split: str
+
+
+class LeftOut(BaseModel):
+    """Ratings of the input that are in neither part: how many, and the first of the bad rows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bad_rows: int = 0
+    duplicates: int = 0
+    unknown_test: int = 0
+    first_bad_rows: tuple[BadRow, ...] = ()
 
 
 class FileFacts(BaseModel):
@@ -55,22 +110,34 @@ class ChannelFacts(FileFacts):
     positive_share: float
 
 
+class TrainFacts(BaseModel):
+    """The files of train records, in order; `rows`, `bytes` and `positive_share` are of all together."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    positive_share: float
+    bytes: int
+    shards: tuple[ChannelFacts, ...]
+
+
 class Manifest(BaseModel):
     """The content of manifest.json."""
 
     model_config = ConfigDict(frozen=True)
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     digest: str
     source: SourceFacts
     settings: PrepareSettings
     feature_dim: int
-    train: ChannelFacts
+    train: TrainFacts
     test: ChannelFacts
     ranking: ChannelFacts
     users: int
     movies: int
     sparsity: float
+    left_out: LeftOut = LeftOut()
     files: dict[str, FileFacts]
 
     @classmethod
@@ -89,7 +156,7 @@ class Manifest(BaseModel):
 
     def sizes(self) -> dict[str, int]:
         """The size in bytes of every file but the manifest, by path."""
-        channels = {channel.key: channel.bytes for channel in (self.train, self.test, self.ranking)}
+        channels = {channel.key: channel.bytes for channel in (*self.train.shards, self.test, self.ranking)}
         return channels | {name: facts.bytes for name, facts in self.files.items()}
 
 

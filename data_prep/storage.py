@@ -3,19 +3,76 @@
 A prepared data set is stored under `<digest>/`, its manifest last: one that has a manifest is complete.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from data_prep import manifest
+from data_prep import manifest, stages
 from data_prep.errors import DataError
 from data_prep.manifest import Manifest
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 RATINGS_PREFIX = "ratings/"
+_MISSING = {"404", "NoSuchKey"}
+# As many as one request deletes.
+_DELETED_AT_ONCE = 1000
+
+
+class Prefix:
+    """The objects under a prefix as a data_prep.store.Store; large ones go in parts (multipart uploads)."""
+
+    def __init__(self, s3: "S3Client", bucket: str, prefix: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/prefix`."""
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def sizes(self) -> dict[str, int]:
+        """The sizes of all objects under the prefix."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+        return {
+            entry["Key"].removeprefix(self._prefix): entry["Size"]
+            for page in pages
+            for entry in page.get("Contents", [])
+        }
+
+    def read(self, name: str) -> bytes | None:
+        """An object's content, None where there is none."""
+        try:
+            return self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _MISSING:
+                raise
+            return None
+
+    def fetch(self, name: str, scratch: Path) -> Path:
+        """Download the object, unless it is in `scratch` already. Raises DataError if there is none."""
+        path = scratch / name
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _download(self._s3, self._bucket, self._prefix + name, path)
+        return path
+
+    def put(self, path: Path, name: str) -> None:
+        """Upload the file and delete it here."""
+        self._s3.upload_file(str(path), self._bucket, self._prefix + name)
+        path.unlink()
+
+    def remove(self, names: Collection[str]) -> None:
+        """Delete objects; those that are gone already do not matter."""
+        keys: list[ObjectIdentifierTypeDef] = [{"Key": self._prefix + name} for name in names]
+        for first in range(0, len(keys), _DELETED_AT_ONCE):
+            some = keys[first : first + _DELETED_AT_ONCE]
+            self._s3.delete_objects(Bucket=self._bucket, Delete={"Objects": some, "Quiet": True})
 
 
 def newest_ratings(s3: "S3Client", bucket: str) -> str:
@@ -29,7 +86,7 @@ def newest_ratings(s3: "S3Client", bucket: str) -> str:
         if not entry["Key"].endswith("/")
     ]
     if not objects:
-        remedy = "Upload a MovieLens-100k archive there"
+        remedy = "Upload a data set there"
         raise DataError(f"s3://{bucket}/{RATINGS_PREFIX}", "there are no ratings", remedy=remedy)
     return max(objects)[1]
 
@@ -37,36 +94,48 @@ def newest_ratings(s3: "S3Client", bucket: str) -> str:
 def download(s3: "S3Client", bucket: str, key: str, folder: Path) -> Path:
     """Download an object into `folder`, under the last part of its key. Raises DataError if there is none."""
     path = folder / Path(key).name
-    try:
-        s3.download_file(bucket, key, str(path))
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in {"404", "NoSuchKey"}:
-            raise
-        reason = "there is no such object"
-        raise DataError(
-            f"s3://{bucket}/{key}", reason, remedy="Give the key of an uploaded archive"
-        ) from error
+    _download(s3, bucket, key, path)
     return path
+
+
+def download_data_set(s3: "S3Client", bucket: str, key: str, folder: Path) -> Path:
+    """Download the object, or else all objects under `key` as a folder. Raises DataError if there is none."""
+    prefix = f"{key.rstrip('/')}/" if key else ""
+    names = [] if key and not key.endswith("/") else list(Prefix(s3, bucket, prefix).sizes())
+    if not names:
+        try:
+            return download(s3, bucket, key, folder)
+        except DataError:
+            names = list(Prefix(s3, bucket, prefix).sizes())
+            if not names:
+                raise
+    target = folder / (Path(prefix).name or bucket)
+    for name in names:
+        if not name.endswith("/"):
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _download(s3, bucket, prefix + name, path)
+    return target
 
 
 def find_prepared(s3: "S3Client", bucket: str, digest: str) -> Manifest | None:
     """The manifest of a prepared data set whose files are all there, or None."""
-    key = f"{digest}/{manifest.FILE_NAME}"
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{digest}/")
-    sizes = {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
-    if key not in sizes:
-        return None
-    try:
-        found = Manifest.loads(
-            s3.get_object(Bucket=bucket, Key=key)["Body"].read(), name=f"s3://{bucket}/{key}"
-        )
-    except DataError:
-        return None
-    complete = all(sizes.get(f"{digest}/{name}") == size for name, size in found.sizes().items())
-    return found if complete else None
+    return stages.read_manifest(Prefix(s3, bucket, digest))
 
 
-def upload_prepared(s3: "S3Client", bucket: str, folder: Path, prepared: Manifest) -> None:
-    """Upload the prepared data set in `folder`, its manifest after everything else."""
+def upload_prepared(store: Prefix, folder: Path, prepared: Manifest) -> None:
+    """Move the prepared data set in `folder` to S3, its manifest after everything else."""
     for name in [*prepared.sizes(), manifest.FILE_NAME]:
-        s3.upload_file(str(folder / name), bucket, f"{prepared.digest}/{name}")
+        store.put(folder / name, name)
+
+
+def _download(s3: "S3Client", bucket: str, key: str, path: Path) -> None:
+    try:
+        s3.download_file(bucket, key, str(path))
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _MISSING:
+            raise
+        reason = "there is no such object"
+        raise DataError(
+            f"s3://{bucket}/{key}", reason, remedy="Give the key of an uploaded data set"
+        ) from error

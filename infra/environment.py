@@ -104,9 +104,19 @@ class StorageSettings(Section):
 class DataSettings(Section):
     """How ratings become training rows; `data_prep` gives each its meaning."""
 
-    split: Annotated[Literal["ua"], Field(description="a split")]
+    split: Annotated[
+        str,
+        Field(
+            pattern=r"^(u[ab]|u[1-5]|given|(all-but-first|leave-last)-[1-9]\d{0,8}|random-0\.\d{0,8}[1-9])$",
+            description='"ua", "ub", "u1" to "u5", "given", "all-but-first-K", "leave-last-K", "random-0.P"',
+        ),
+    ]
+    shuffle: Flag = True
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="a whole number from 0 to 4294967295")]
-    liked_threshold: Annotated[float, Field(ge=1, le=5, description="a number of stars from 1 to 5")]
+    liked_threshold: Annotated[float, Field(description="a rating")]
+    duplicates: Annotated[Literal["error", "first", "last"], Field(description="a policy")] = "error"
+    unknown_test: Annotated[Literal["drop", "error"], Field(description="a policy")] = "drop"
+    max_bad_rows: Annotated[int, Field(ge=0, description="a whole number, 0 or more")] = 0
     ranking_users: PositiveCount
 
 

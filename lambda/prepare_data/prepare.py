@@ -68,6 +68,7 @@ def _prepared(
         settings=settings,
         progress=lambda doing, share: logger.info(doing, share=round(share, 2)),
     )
-    storage.upload_prepared(s3, bucket, scratch / "prepared" / prepared.digest, prepared)
+    store = storage.Prefix(s3, bucket, prepared.digest)
+    storage.upload_prepared(store, scratch / "prepared" / prepared.digest, prepared)
     logger.info("Prepared", digest=prepared.digest, train_rows=prepared.train.rows)
     return prepared

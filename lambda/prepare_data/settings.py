@@ -6,6 +6,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_prep.manifest import PrepareSettings
 
+_CONFIGURED = (
+    "split",
+    "shuffle",
+    "seed",
+    "liked_threshold",
+    "duplicates",
+    "unknown_test",
+    "max_bad_rows",
+    "ranking_users",
+)
+"""What an environment's settings say of the preparation; the rest has its defaults."""
+
 
 class Settings(BaseModel):
     """Environment variables, read by name."""
@@ -24,5 +36,5 @@ class Settings(BaseModel):
         Raises:
             pydantic.ValidationError: a variable is missing or malformed; names each.
         """
-        preparation = {name: os.environ.get(name.upper()) for name in PrepareSettings.model_fields}
+        preparation = {name: os.environ.get(name.upper()) for name in _CONFIGURED}
         return cls.model_validate(dict(os.environ) | {"preparation": preparation})

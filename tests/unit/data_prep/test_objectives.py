@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep import objectives
-from data_prep.features import shuffled
 from data_prep.histories import MappedHistories, write_histories
 from data_prep.objectives import LabelledRows, Objective, RankingObjective, RatingObjective, TrainRatings
+from data_prep.shuffle import shuffled
 
 USERS, MOVIES = 6, 9
 

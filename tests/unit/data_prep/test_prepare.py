@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_prep import prepare as prepare_module
+from data_prep import shuffle as shuffle_module
+from data_prep import stages
 from data_prep.catalog import Catalog
 from data_prep.errors import DataError
 from data_prep.histories import HistoryIndex
-from data_prep.manifest import Manifest, PrepareSettings
+from data_prep.manifest import LeftOut, Manifest, PrepareSettings
 from data_prep.prepare import digest_of, prepare, read_finished
 from data_prep.recordio import SparseRecords, decode_sparse, encode_sparse
 
@@ -61,6 +62,33 @@ def test_movielens_has_the_published_numbers(movielens: Path) -> None:
     assert manifest.ranking.rows == 1_481_568
     assert manifest.sparsity == pytest.approx(0.999238, abs=5e-7)
     assert manifest.digest == movielens.name
+    assert (manifest.source.format, manifest.source.split) == ("movielens-100k", "ua")
+    assert [shard.key for shard in manifest.train.shards] == ["train/train.protobuf"]
+    assert manifest.left_out == LeftOut()
+
+
+def test_movielens_without_a_shuffle_is_the_walk_throughs_file(movielens_zip: Path, tmp_path: Path) -> None:
+    manifest = prepare(movielens_zip, tmp_path, settings=PrepareSettings(shuffle=False))
+    content = (tmp_path / manifest.digest / "train" / "train.protobuf").read_bytes()
+    assert hashlib.md5(content).hexdigest() == "38614e2563e3c345a8c7f77988243e72"
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("bucket_rows", [1 << 20, 7_000])
+def test_shards_one_after_another_are_the_one_file(
+    movielens_zip: Path, tmp_path: Path, shuffle: bool, bucket_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = prepare(movielens_zip, tmp_path, settings=PrepareSettings(shuffle=shuffle, ranking_users=1))
+    monkeypatch.setattr(shuffle_module, "_BUCKET_ROWS", bucket_rows)
+    chosen = PrepareSettings(shuffle=shuffle, shards=4, ranking_users=1)
+    four = prepare(movielens_zip, tmp_path, settings=chosen)
+    shards = four.train.shards
+    assert [shard.key for shard in shards] == [f"train/train-0000{n}-of-00004.protobuf" for n in range(4)]
+    joined = b"".join((tmp_path / four.digest / shard.key).read_bytes() for shard in shards)
+    assert joined == (tmp_path / one.digest / one.train.shards[0].key).read_bytes()
+    assert (four.train.rows, four.train.bytes) == (one.train.rows, one.train.bytes)
+    assert four.train.positive_share == pytest.approx(one.train.positive_share)
+    assert max(shard.rows for shard in shards) < 1.03 * min(shard.rows for shard in shards)
 
 
 def test_movielens_train_file_is_a_shuffle_of_the_one_in_file_order(movielens: Path) -> None:
@@ -100,7 +128,7 @@ def test_movielens_catalog_and_histories(movielens: Path, movielens_zip: Path) -
         rows = [line.split("\t") for line in archive.read("ml-100k/u.data").decode().splitlines()]
         train = [line.split("\t") for line in archive.read("ml-100k/ua.base").decode().splitlines()]
     catalog = Catalog.load(movielens / "catalog.json")
-    assert catalog.dataset == "ml-100k"
+    assert catalog.dataset == "ml-100k.zip"
     assert (catalog.users[0], catalog.users[-1]) == ("1", "943")
     star_wars = catalog.movies[49]
     assert (star_wars.id, star_wars.title, star_wars.year) == ("50", "Star Wars (1977)", 1977)
@@ -114,14 +142,13 @@ def test_movielens_catalog_and_histories(movielens: Path, movielens_zip: Path) -
     index = HistoryIndex(lambda offset, length: content[offset : offset + length])
     for user in ("1", "405", "943"):
         expected = sorted(catalog.movie_index(movie) for u, movie, _, _ in rows if u == user)  # type: ignore[type-var]
-        assert list(index.movies(catalog.user_index(user))) == expected  # type: ignore[arg-type]
+        assert sorted(index.movies(catalog.user_index(user))) == expected  # type: ignore[arg-type]
 
 
 def test_the_manifest_tells_every_file(movielens: Path) -> None:
     content = json.loads((movielens / "manifest.json").read_bytes())
-    facts = {content[channel]["key"]: content[channel] for channel in ("train", "test", "ranking")} | content[
-        "files"
-    ]
+    channels = [*content["train"]["shards"], content["test"], content["ranking"]]
+    facts = {channel["key"]: channel for channel in channels} | content["files"]
     found = {path.relative_to(movielens).as_posix() for path in movielens.rglob("*") if path.is_file()}
     assert found == {*facts, "manifest.json"}
     for name, fact in facts.items():
@@ -158,7 +185,7 @@ def test_finished_work_is_not_done_again(
 ) -> None:
     source = write_folder(small)
     first = prepare(source, tmp_path / "out", settings=PrepareSettings())
-    monkeypatch.setattr(prepare_module, "read_ua_split", None)
+    monkeypatch.setattr(stages, "read_dataset", None)
     steps: list[tuple[str, float]] = []
     again = prepare(
         source,
@@ -196,7 +223,7 @@ def test_of_two_runs_at_once_the_first_is_kept(
     inner: list[Manifest] = []
 
     def other_run(doing: str, _share: float) -> None:
-        if doing == "Writing the catalog" and not inner:
+        if doing == "Writing the catalog and the histories" and not inner:
             inner.append(prepare(source, out, settings=PrepareSettings()))
             (out / inner[0].digest / "mark").touch()
 
@@ -210,7 +237,7 @@ def test_a_failure_leaves_nothing(small: dict[str, bytes], write_folder: Writer,
     source, out = write_folder(small), tmp_path / "out"
 
     def fail(doing: str, _share: float) -> None:
-        if doing == "Writing the catalog":
+        if doing == "Writing the catalog and the histories":
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -226,7 +253,7 @@ def test_a_killed_run_leaves_nothing_that_can_be_read(
         "import sys, time; from pathlib import Path; from data_prep.manifest import PrepareSettings\n"
         "from data_prep.prepare import prepare\n"
         "def wait(doing, share):\n"
-        "    if doing == 'Writing the catalog': print('now', flush=True); time.sleep(60)\n"
+        "    if doing == 'Writing the catalog and the histories': print('now', flush=True); time.sleep(60)\n"
         "prepare(Path(sys.argv[1]), Path(sys.argv[2]), settings=PrepareSettings(), progress=wait)\n"
     )
     run = subprocess.Popen([sys.executable, "-c", code, str(source), str(out)], stdout=subprocess.PIPE)
@@ -246,10 +273,10 @@ def test_a_killed_run_leaves_nothing_that_can_be_read(
 def test_bad_input_writes_nothing(small: dict[str, bytes], write_folder: Writer, tmp_path: Path) -> None:
     source = write_folder(small | {"u.data": small["u.data"] + b"1\t40\t9\t1\n"})
     with pytest.raises(
-        DataError, match=r"^ml-small/u\.data, line 26: the rating 9 is not one of 1 to 5, found"
+        DataError, match=r"^ml-small/u\.data, line 26: the rating '9' is not one of 1 to 5, found"
     ):
         prepare(source, tmp_path / "out", settings=PrepareSettings())
-    assert not (tmp_path / "out").exists()
+    assert _names(tmp_path / "out") == []
 
 
 def test_nothing_liked_is_refused(small: dict[str, bytes], write_folder: Writer, tmp_path: Path) -> None:

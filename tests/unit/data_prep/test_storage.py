@@ -10,6 +10,7 @@ from data_prep import storage
 from data_prep.errors import DataError
 from data_prep.manifest import Manifest, PrepareSettings
 from data_prep.prepare import prepare
+from data_prep.storage import Prefix
 
 Writer = Callable[[Mapping[str, bytes]], Path]
 
@@ -29,7 +30,7 @@ def test_the_newest_ratings_are_found(memory_s3: Any) -> None:
 def test_no_ratings_is_an_error(memory_s3: Any) -> None:
     memory_s3.put("raw", "ratings/", b"")
     with pytest.raises(
-        DataError, match=r"^s3://raw/ratings/: there are no ratings\. Upload a MovieLens-100k archive"
+        DataError, match=r"^s3://raw/ratings/: there are no ratings\. Upload a data set there"
     ):
         storage.newest_ratings(memory_s3.client, "raw")
 
@@ -57,13 +58,12 @@ def test_a_data_set_is_stored_manifest_last_and_found(
 ) -> None:
     folder, manifest = prepared
     assert storage.find_prepared(memory_s3.client, "prepared", manifest.digest) is None
-    storage.upload_prepared(memory_s3.client, "prepared", folder, manifest)
+    written = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    storage.upload_prepared(Prefix(memory_s3.client, "prepared", manifest.digest), folder, manifest)
     stored = {
         key.removeprefix(f"{manifest.digest}/"): content for (_, key), content in memory_s3.objects.items()
     }
-    assert stored == {
-        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
-    }
+    assert stored == written
     assert [key for method, key in memory_s3.requests if method == "PUT"][
         -1
     ] == f"{manifest.digest}/manifest.json"
@@ -77,7 +77,7 @@ def test_an_incomplete_data_set_is_not_found(
     memory_s3: Any, prepared: tuple[Path, Manifest], damage: str
 ) -> None:
     folder, manifest = prepared
-    storage.upload_prepared(memory_s3.client, "prepared", folder, manifest)
+    storage.upload_prepared(Prefix(memory_s3.client, "prepared", manifest.digest), folder, manifest)
     place = ("prepared", f"{manifest.digest}/manifest.json")
     if damage == "short":
         memory_s3.objects["prepared", f"{manifest.digest}/catalog.json"] = b"{}"
@@ -85,7 +85,7 @@ def test_an_incomplete_data_set_is_not_found(
         memory_s3.objects[place] = b"{"
     elif damage == "other format":
         memory_s3.objects[place] = json.dumps(
-            json.loads(memory_s3.objects[place]) | {"format_version": 2}
+            json.loads(memory_s3.objects[place]) | {"format_version": 1}
         ).encode()
     else:
         del memory_s3.objects["prepared", f"{manifest.digest}/{damage}"]

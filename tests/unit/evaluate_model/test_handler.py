@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from data_prep.catalog import Catalog, CatalogMovie, Group
 from data_prep.errors import DataError
-from data_prep.manifest import ChannelFacts, FileFacts, Manifest, PrepareSettings, SourceFacts
+from data_prep.manifest import ChannelFacts, FileFacts, Manifest, PrepareSettings, SourceFacts, TrainFacts
 from data_prep.recordio import encode_sparse
 from evaluate_model import handler
 from evaluation.classification import classification_metrics
@@ -103,7 +103,7 @@ def manifest(*, test_rows: int = len(TEST)) -> bytes:
             source=SourceFacts(name="ml.zip", sha256="0" * 64, format="movielens-100k", split="ua"),
             settings=PrepareSettings(),
             feature_dim=USERS + MOVIES,
-            train=channel("train", 9),
+            train=TrainFacts(rows=9, positive_share=0.5, bytes=1, shards=(channel("train", 9),)),
             test=channel("test", test_rows),
             ranking=channel("ranking", len(RANKING)),
             users=USERS,

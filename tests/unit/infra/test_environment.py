@@ -193,8 +193,9 @@ class TestShippedEnvironments:
         ),
         (
             'split = "ua"',
-            'split = "u1"',
-            'training.data.split = "u1": must be a split, one of "ua"',
+            'split = "u6"',
+            'training.data.split = "u6": must be "ua", "ub", "u1" to "u5", "given", "all-but-first-K", '
+            '"leave-last-K", "random-0.P"',
         ),
         (
             "upload_trigger = true",

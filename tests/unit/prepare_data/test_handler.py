@@ -101,12 +101,12 @@ def test_settings_come_from_the_environment(s3: Any, archive: Any, monkeypatch: 
     [
         (
             "bad line",
-            r"ml\.zip/ml-100k/u\.data, line 13: the rating 9 is not one of 1 to 5, found '1\\t2\\t9\\t88'",
+            r"ml\.zip/ml-100k/u\.data, line 13: the rating '9' is not one of 1 to 5, found '1\\t2\\t9\\t88'",
         ),
         ("cut", r"ml\.zip: the zip archive is damaged or cut short"),
         (
             "other",
-            r"ml\.zip: this is neither a folder nor a zip archive\. Give a folder or zip archive of",
+            r"ml\.zip: there are no ratings \(ml\.zip: the first line has 2 comma-separated columns",
         ),
         ("missing", r"s3://raw/ratings/ml\.zip: there is no such object"),
     ],

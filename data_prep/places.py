@@ -1,0 +1,88 @@
+"""Where the command line reads and writes: folders of this machine, or `s3://` prefixes."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from data_prep import stages
+from data_prep.errors import DataError
+from data_prep.manifest import Manifest, PrepareSettings
+from data_prep.prepare import digest_of, prepare, working_folder
+from data_prep.stages import Progress
+from data_prep.store import Folder, Store
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from data_prep.storage import Prefix
+
+_S3 = "s3://"
+
+
+@contextmanager
+def local_data_set(location: str) -> Iterator[Path]:
+    """The path of a data set, downloaded if it is in S3. Raises DataError where there is none."""
+    if not location.startswith(_S3):
+        yield Path(location)
+        return
+    from data_prep.storage import download_data_set  # noqa: PLC0415 - a folder is not to wait for it
+
+    bucket, key = _bucket_and_key(location)
+    with tempfile.TemporaryDirectory() as folder:
+        yield download_data_set(_client(), bucket, key, Path(folder))
+
+
+def store_at(location: str) -> Store:
+    """The store in a folder or under a prefix."""
+    return _prefix(location) if location.startswith(_S3) else Folder(Path(location))
+
+
+@contextmanager
+def scratch_for(location: str) -> Iterator[Path]:
+    """A folder for temporary files of a store, on its file system if that is one."""
+    if location.startswith(_S3):
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+    else:
+        place = Path(location)
+        with working_folder(place.parent, f"{place.name}-scratch") as working:
+            yield working
+
+
+def prepare_at(source: Path, out: str, *, settings: PrepareSettings, progress: Progress) -> Manifest:
+    """Prepare a local data set under a folder or a prefix, where finished work is found again."""
+    if not out.startswith(_S3):
+        return prepare(source, Path(out), settings=settings, progress=progress)
+    from data_prep.storage import upload_prepared  # noqa: PLC0415 - a folder is not to wait for it
+
+    store = _prefix(f"{out.rstrip('/')}/{digest_of(source, settings)}")
+    if (finished := stages.read_manifest(store)) is not None:
+        progress("Already prepared", 1.0)
+        return finished
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare(source, Path(folder), settings=settings, progress=progress)
+        progress("Uploading", 1.0)
+        upload_prepared(store, Path(folder) / prepared.digest, prepared)
+    return prepared
+
+
+def _prefix(location: str) -> "Prefix":
+    from data_prep.storage import Prefix  # noqa: PLC0415 - a folder is not to wait for it
+
+    return Prefix(_client(), *_bucket_and_key(location))
+
+
+def _bucket_and_key(location: str) -> tuple[str, str]:
+    parts = urlsplit(location)
+    if not parts.netloc:
+        raise DataError(location, "this names no bucket", remedy="Give s3://bucket/prefix")
+    return parts.netloc, location.removeprefix(f"{_S3}{parts.netloc}").removeprefix("/")
+
+
+def _client() -> "S3Client":
+    import boto3  # noqa: PLC0415 - a folder is not to wait for it
+
+    return boto3.client("s3")
