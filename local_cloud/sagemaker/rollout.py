@@ -1,4 +1,8 @@
-"""A deployment under way: a new fleet comes up beside the old one and takes its traffic over, watched."""
+"""A deployment under way: a new fleet comes up beside the old one and takes its traffic over.
+
+CloudWatch's alarms are watched in the "baking periods", the waits between and after the shifts of traffic
+(https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html).
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -46,8 +50,6 @@ class Rollout:
         self._deadline = time.monotonic() + (deployment.timeout or float("inf"))
         self._totals = {variant.name: variant.instances or 1 for variant in fleet.variants}
         self._active = dict.fromkeys(self._totals, 0)
-        self._next_look = 0.0
-        self._obstacle: str | None = None
 
     def run(self) -> None:
         """Start the fleet and give it all of the traffic, step by step.
@@ -57,10 +59,10 @@ class Rollout:
         """
         self._enter("Creating", "Launching {} instance(s).", self._totals)
         try:
-            self.fleet.start(self._hindered)
+            self.fleet.start(self._late)
         except NotStartedError as error:
-            raise DeploymentError(self._obstacle or str(error)) from error
-        self._require_unhindered()
+            self._require_time()
+            raise DeploymentError(str(error)) from error
         stages = self._deployment.stages({variant.name: variant.instances for variant in self.fleet.variants})
         for stage in stages[:-1]:
             capacity = "canary" if self._deployment.routing == "CANARY" else "partial"
@@ -84,31 +86,31 @@ class Rollout:
                 "{} instance(s).",
                 stage,
             )
+            self._bake(seconds)
+
+    def _bake(self, seconds: int) -> None:
         end = time.monotonic() + seconds
-        self._require_unhindered()
-        while (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, ALARM_INTERVAL_SECONDS))
-            self._require_unhindered()
-
-    def _require_unhindered(self) -> None:
-        self._next_look = 0.0
-        if self._hindered():
-            raise DeploymentError(self._obstacle)
-
-    def _hindered(self) -> bool:
-        if self._obstacle is None and time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + ALARM_INTERVAL_SECONDS
+        while True:
+            self._require_time()
             if alarming := self._alarms.alarming():
-                self._obstacle = (
+                raise DeploymentError(
                     "The deployment was rolled back because of CloudWatch alarms in state ALARM: "
                     f"{', '.join(alarming)}"
                 )
-            elif time.monotonic() > self._deadline:
-                self._obstacle = (
-                    "The deployment was rolled back because it exceeded MaximumExecutionTimeoutInSeconds "
-                    f"({self._deployment.timeout})"
-                )
-        return self._obstacle is not None
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, ALARM_INTERVAL_SECONDS))
+
+    def _require_time(self) -> None:
+        if self._late():
+            raise DeploymentError(
+                "The deployment was rolled back because it exceeded MaximumExecutionTimeoutInSeconds "
+                f"({self._deployment.timeout})"
+            )
+
+    def _late(self) -> bool:
+        return time.monotonic() > self._deadline
 
     def _enter(self, status: str, message: str, instances: Mapping[str, int]) -> None:
         moment = now()

@@ -331,29 +331,27 @@ def test_update_that_cannot_be_carried_out_is_refused(served: Served) -> None:
     assert "LastDeploymentConfig" not in served.describe()
 
 
-def test_alarm_in_alarm_before_the_update_stops_it_at_once(served: Served) -> None:
-    alarm = served.alarm("Invocation5XXErrors", 5)
-    served.world.cloud.client("cloudwatch").set_alarm_state(
-        AlarmName=alarm, StateValue="ALARM", StateReason="by hand"
-    )
+def test_alarm_that_rings_before_the_update_stops_the_canary(served: Served) -> None:
+    alarm = served.alarm("Invocations", 2)
     with asking(served.world.cloud, served.name) as client:
-        served.update(config(served.world, STAND_IN_TAG="new"), canary(alarm))
+        wait_for(lambda: alarm_state(served.world, alarm) == "ALARM", 20)
+        served.update(config(served.world, STAND_IN_TAG="new"), canary(alarm, wait=60))
         assert alarm in served.settled()["FailureReason"]
     assert client.failures == []
-    assert "new" not in client.since(0)
+    assert client.models[-1][1] == "old"
+
+
+def alarm_state(world: World, alarm: str) -> str:  # noqa: F811
+    cloudwatch = world.cloud.client("cloudwatch", account=world.account)
+    return str(cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]["StateValue"])
 
 
 def test_alarm_ends_when_nobody_asks_any_more(served: Served) -> None:
-    cloudwatch = served.world.cloud.client("cloudwatch")
     alarm = served.alarm("Invocations", 2, period=10)
-
-    def state() -> str:
-        return str(cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]["StateValue"])
-
-    assert state() == "OK"
+    assert alarm_state(served.world, alarm) == "OK"
     with asking(served.world.cloud, served.name):
-        wait_for(lambda: state() == "ALARM", 10)
-    wait_for(lambda: state() == "OK", 30)
+        wait_for(lambda: alarm_state(served.world, alarm) == "ALARM", 20)
+    wait_for(lambda: alarm_state(served.world, alarm) == "OK", 40)
 
 
 def test_metrics_tell_the_fleets_apart(served: Served) -> None:
@@ -418,11 +416,12 @@ def test_accounts_share_names_and_nothing_else(
     first, second, third = worlds.values()
     alarms = [endpoint.alarm("Invocation5XXErrors", 5) for endpoint in endpoints.values()]
     assert len(set(alarms)) == 1
+    for account, endpoint in endpoints.items():
+        endpoint.update(config(worlds[account], STAND_IN_TAG="new"), canary(alarms[0], wait=8))
+    wait_for(lambda: {endpoint.stage()[0] for endpoint in endpoints.values()} == {"Baking"})
     second.cloud.client("cloudwatch", account=second.account).set_alarm_state(
         AlarmName=alarms[0], StateValue="ALARM", StateReason="by hand"
     )
-    for account, endpoint in endpoints.items():
-        endpoint.update(config(worlds[account], STAND_IN_TAG="new"), canary(alarms[0], wait=1))
     failed = [account for account, endpoint in endpoints.items() if "FailureReason" in endpoint.settled()]
     assert failed == [second.account]
 
