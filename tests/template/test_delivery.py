@@ -6,10 +6,11 @@ from fnmatch import fnmatch
 from typing import Any
 
 import pytest
+import yaml
 
 from infra import delivery
 from infra.environment import load_environment
-from tests.template.assembly import Assembly
+from tests.template.assembly import ROOT, Assembly
 
 Assemblies = Callable[[str], Assembly]
 SUBJECT = "repo:owner@12/name@34:environment:"
@@ -202,3 +203,28 @@ def test_no_permission_of_prod_names_dev(promoted: Assembly) -> None:
     text = str(promoted.templates["delivery"])
     assert not fnmatch(text, "*movie-recommender-dev*")
     assert "111111111111" not in text
+
+
+class TestWorkflows:
+    """What the workflows ask for is what the roles give."""
+
+    @staticmethod
+    def _job(workflow: str, job: str) -> dict[str, Any]:
+        path = ROOT / ".github" / "workflows" / f"{workflow}.yml"
+        found: dict[str, Any] = yaml.safe_load(path.read_text())["jobs"][job]
+        return found
+
+    def test_promotions_run_in_the_environment_that_is_trusted(self) -> None:
+        assert self._job("promote", "promote")["environment"] == delivery.PROMOTION_ENVIRONMENT
+
+    def test_sessions_are_not_longer_than_allowed(self, promoted: Assembly) -> None:
+        asked = {
+            step["with"]["role-to-assume"]: step["with"].get("role-duration-seconds", 3600)
+            for step in self._job("deploy-environment", "deploy")["steps"]
+            if "role-to-assume" in step.get("with", {})
+        }
+
+        assert asked == {"${{ vars.DEPLOY_ROLE_ARN }}": 7200, "${{ vars.READ_ROLE_ARN }}": 3600}
+        for role, seconds in (("Deploy", 7200), ("Read", 3600)):
+            allowed = promoted.the("AWS::IAM::Role", f"delivery/{role}")["Properties"]["MaxSessionDuration"]
+            assert seconds <= allowed
