@@ -21,18 +21,19 @@ def local_cloud_address(variables: Mapping[str, str] = os.environ) -> str | None
 
 
 def session_for(
-    environment: Environment, profile: str | None = None, *, option: str = "--profile"
+    environment: Environment, profile: str | None = None, *, option: str | None = None
 ) -> boto3.Session:
     """Return a session in the environment's account and region, checked by asking AWS who it belongs to.
 
     Where AWS_ENDPOINT_URL is an address of this machine, that is the local cloud: the access key id is the
-    account there, and no credentials of the user's are looked at. Otherwise they are those of `profile`, or
-    what the AWS SDK finds by itself.
+    account there, and no credentials of the user's are looked at. Otherwise they are those of `profile`; of
+    a profile that is called like the environment's stacks begin, such as `movie-recommender-staging`, if the
+    user has one; or what the AWS SDK finds by itself.
 
     Args:
         environment: whose account.
         profile: of the user's AWS configuration.
-        option: the command line's option that names the profile, for the message.
+        option: the command's option that names the profile, for the message; None if it has none.
 
     Raises:
         OperationError: the credentials are missing, expired, not accepted, or another account's.
@@ -44,6 +45,8 @@ def session_for(
             region_name=environment.region,
         )
     else:
+        if profile is None and environment.prefix in boto3.Session().available_profiles:
+            profile = environment.prefix
         try:
             session = boto3.Session(profile_name=profile, region_name=environment.region)
         except BotoCoreError as error:
@@ -87,10 +90,12 @@ def variables_of(session: boto3.Session) -> dict[str, str]:
 
 
 def _require_account(
-    session: boto3.Session, environment: Environment, profile: str | None, option: str
+    session: boto3.Session, environment: Environment, profile: str | None, option: str | None
 ) -> None:
     subject = _subject(environment, profile)
-    other = f"log in, or name a profile of account {environment.account} with {option}"
+    other = f"log in, or call a profile of account {environment.account} {environment.prefix}"
+    if option is not None:
+        other += f", or name one with {option}"
     try:
         identity = session.client("sts").get_caller_identity()
     except ClientError as error:
@@ -108,4 +113,4 @@ def _require_account(
 
 def _subject(environment: Environment, profile: str | None) -> str:
     used = f", profile {profile}" if profile else ""
-    return f"{environment.name} (account {environment.account}{used})"
+    return f"Account {environment.account} ({environment.name}{used})"

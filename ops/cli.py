@@ -11,6 +11,7 @@ from rich.markup import escape
 from infra.errors import ConfigurationError
 from ops.errors import OperationError
 from ops.paths import DATA, LOCAL_CLOUD
+from ops.progress import step
 from ops.review.command import review
 
 app = typer.Typer(
@@ -54,13 +55,19 @@ def build() -> None:
 
 
 @app.command()
-def up(port: Port = 4566, directory: Directory = LOCAL_CLOUD) -> None:
-    """Start the local cloud and print the variables that point the CDK and AWS's tools at it."""
+def up(
+    port: Port = 4566,
+    directory: Directory = LOCAL_CLOUD,
+    env: Annotated[str, typer.Option(help="The environment whose account the variables name.")] = "dev",
+) -> None:
+    """Start the local cloud unless it is up; print what points the CDK and AWS's tools at it."""
     from infra.environment import load_environment  # noqa: PLC0415
     from ops import local  # noqa: PLC0415
 
-    environment = load_environment("dev")
-    cloud = local.start(account=environment.account, port=port, directory=directory.absolute())
+    environment = load_environment(env)
+    cloud = local.running(directory=directory.absolute()) or local.start(
+        account=environment.account, port=port, directory=directory.absolute()
+    )
     variables = cloud.variables(account=environment.account, region=environment.region)
     for name in local.other_settings(variables):
         console.print(f"unset {name}", soft_wrap=True)
@@ -104,6 +111,40 @@ def promote(
         source_profile=source_profile,
         target_profile=target_profile,
     )
+
+
+@app.command()
+def rollback(
+    environment: Annotated[str, typer.Argument(help="The environment to take back.")],
+    package: Annotated[
+        str | None,
+        typer.Option(help="ARN of the package to go back to; by default that of the previous pin in git."),
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="AWS profile of the environment's account.")] = None,
+) -> None:
+    """Serve the previous model again, at once; afterwards say what to commit."""
+    from ops.promotion.rollback import rollback as run  # noqa: PLC0415
+
+    run(console, environment, package=package, profile=profile)
+
+
+@app.command()
+def status(
+    environments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ENV]...", help="By default all of config/.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what every environment serves, and where settings, stack and endpoint do not agree."""
+    from ops.promotion.status import read_statuses  # noqa: PLC0415
+    from ops.promotion.status_report import show, to_json  # noqa: PLC0415
+
+    if as_json:
+        console.print(to_json(read_statuses(environments or ())), soft_wrap=True, markup=False)
+        return
+    with step(console, "Asking every environment"):
+        statuses = read_statuses(environments or ())
+    show(console, statuses)
 
 
 app.command()(review)

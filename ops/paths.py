@@ -5,8 +5,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "config"
 DATA = ROOT / ".data"
-FUNCTIONS = ROOT / "build" / "functions"
-IMAGES = ROOT / "build" / "images"
-COMPILED = ROOT / "build" / "numba"
+BUILD = ROOT / "build"
+FUNCTIONS = BUILD / "functions"
+IMAGES = BUILD / "images"
+COMPILED = BUILD / "numba"
 LOCAL_CLOUD = ROOT / ".local"
 """Everything of the local cloud: process record, logs, jobs. `recommender down` removes it."""

@@ -66,6 +66,18 @@ class FetchedFile:
     size: int
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """What S3 knows of an object.
+
+    Attributes:
+        sha256: of its bytes, in lower-case hexadecimal, computed by S3 when it was written; None if whoever
+            wrote it did not ask for that.
+    """
+
+    sha256: str | None
+
+
 def fetch(s3: "S3Client", source: S3Object, path: Path, progress: Progress) -> FetchedFile:
     """Download `source` to `path`, in constant memory, and return it with its hash.
 
@@ -87,10 +99,8 @@ def fetch(s3: "S3Client", source: S3Object, path: Path, progress: Progress) -> F
     return FetchedFile(source, path, digest.hexdigest(), size)
 
 
-def stored_sha256(s3: "S3Client", place: S3Object) -> str | None:
-    """Return the SHA-256 that S3 computed of the object when it was written, in lower-case hexadecimal.
-
-    None if there is no such object, or if whoever wrote it asked for no such checksum.
+def find_object(s3: "S3Client", place: S3Object) -> StoredObject | None:
+    """Return what S3 knows of the object, or None if there is none.
 
     Raises:
         OperationError: AWS refuses.
@@ -103,13 +113,12 @@ def stored_sha256(s3: "S3Client", place: S3Object) -> str | None:
                 return None
             raise
     checksum = answer.get("ChecksumSHA256", "")
-    if not checksum or "-" in checksum:  # `-2`: of a multipart upload, a hash of its parts' hashes
-        return None
-    return base64.b64decode(checksum).hex()
+    # `-2`: of a multipart upload, a hash of its two parts' hashes.
+    return StoredObject(base64.b64decode(checksum).hex() if checksum and "-" not in checksum else None)
 
 
 def computed_sha256(s3: "S3Client", place: S3Object) -> str:
-    """Return the SHA-256 of the object's bytes as they are now, in lower-case hexadecimal.
+    """Return the SHA-256 of the object's bytes, read once more, in lower-case hexadecimal.
 
     Raises:
         OperationError: there is no such object, or AWS refuses.

@@ -16,7 +16,10 @@ from ops.refusals import is_missing, refusals_told
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
-    from mypy_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
+    from mypy_boto3_sagemaker.type_defs import (
+        DescribeModelPackageOutputTypeDef,
+        ModelPackageSummaryTypeDef,
+    )
 
 _REGISTRATION_SECONDS = 600.0
 _POLL_SECONDS = 1.0
@@ -152,13 +155,18 @@ def require_member(environment: Environment, arn: str) -> None:
 
 
 def approved_packages(sagemaker: "SageMakerClient", environment: Environment) -> list[str]:
-    """Return the ARNs of the environment's Approved packages, the newest first.
+    """Return the ARNs of the environment's packages that may be deployed, the newest first.
 
     Raises:
         OperationError: there is no registry, or AWS refuses.
     """
     with _registry_read(environment):
-        return list(_members(sagemaker, environment, ("Approved",)))
+        return [
+            summary["ModelPackageArn"]
+            for summary in _members(sagemaker, environment)
+            if summary.get("ModelApprovalStatus") == "Approved"
+            and summary["ModelPackageStatus"] == "Completed"
+        ]
 
 
 def registered_copy(
@@ -170,11 +178,12 @@ def registered_copy(
         OperationError: there is no registry, or AWS refuses.
     """
     with _registry_read(environment):
-        for arn in _members(sagemaker, environment, ("Approved", "Rejected", "PendingManualApproval")):
-            package = find_package(sagemaker, arn)
+        for summary in _members(sagemaker, environment):
+            if summary["ModelPackageStatus"] in _UNUSABLE:
+                continue
+            package = find_package(sagemaker, summary["ModelPackageArn"])
             if (
                 package is not None
-                and package.status not in _UNUSABLE
                 and package.metadata.get("artifact_sha256") == artifact_sha256
                 and package.metadata.get("source_package_arn") == source_package_arn
             ):
@@ -247,15 +256,13 @@ def _registry_read(environment: Environment) -> AbstractContextManager[None]:
 
 
 def _members(
-    sagemaker: "SageMakerClient", environment: Environment, approvals: Sequence[str]
-) -> Iterator[str]:
+    sagemaker: "SageMakerClient", environment: Environment
+) -> "Iterator[ModelPackageSummaryTypeDef]":
     pages = sagemaker.get_paginator("list_model_packages").paginate(
         ModelPackageGroupName=environment.model_package_group, SortBy="CreationTime", SortOrder="Descending"
     )
     for page in pages:
-        for summary in page["ModelPackageSummaryList"]:
-            if summary.get("ModelApprovalStatus") in approvals:
-                yield summary["ModelPackageArn"]
+        yield from page["ModelPackageSummaryList"]
 
 
 def _package(description: "DescribeModelPackageOutputTypeDef") -> ModelPackage:

@@ -23,7 +23,7 @@ from ops.paths import CONFIG
 from ops.progress import step
 from ops.promotion.destination import Provenance, model_bucket, place_of, registration_of, summary_of
 from ops.promotion.lock import PromotionLock, promotion_lock
-from ops.promotion.objects import FetchedFile, store, stored_sha256
+from ops.promotion.objects import FetchedFile, find_object, store
 from ops.promotion.packages import (
     ModelPackage,
     completed,
@@ -81,11 +81,11 @@ class Promotion:
 
     def missing_files(self) -> list[FetchedFile]:
         """Return the files that are not in the target's bucket with the right SHA-256."""
-        return [
-            file
-            for file in self.model.files
-            if stored_sha256(self.target.s3, place_of(file, self.model, self.bucket)) != file.sha256
-        ]
+        return [file for file in self.model.files if not self._is_there(file)]
+
+    def _is_there(self, file: FetchedFile) -> bool:
+        found = find_object(self.target.s3, place_of(file, self.model, self.bucket))
+        return found is not None and found.sha256 == file.sha256
 
     def registered(self) -> ModelPackage | None:
         """Return the package that an earlier run registered in the target, if it may be deployed.
