@@ -137,8 +137,10 @@ class _Filling:
             lengths = np.diff(self._boundaries[first : last + 1])
             codes = np.repeat(np.arange(len(lengths)) << 32, lengths)
             codes |= self._members[begin:end]
-            codes.sort()
-            self._members[begin:end] = codes & 0xFFFFFFFF
+            # Rows that come in order make lists in order, and most do.
+            if (codes[1:] < codes[:-1]).any():
+                codes.sort()
+                self._members[begin:end] = codes & 0xFFFFFFFF
             _let_go(self._mapping)
             first = last
 
@@ -302,12 +304,6 @@ class _Layout:
         if len(content) != length:
             raise self.fault(f"it is cut short: {len(content)} of {length} bytes at {offset}")
         return content
-
-
-def encode_histories(boundaries: Integers, movies: Integers) -> bytes:
-    """A file of version 1, for int64[n_users + 1] boundaries and int64 movie indexes."""
-    header = _HEADER_1.pack(_MAGIC_1, len(boundaries) - 1)
-    return header + boundaries.astype(_BOUNDARY).tobytes() + movies.astype(_MEMBER).tobytes()
 
 
 def _let_go(mapping: mmap.mmap) -> None:

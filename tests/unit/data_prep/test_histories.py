@@ -1,5 +1,6 @@
 import struct
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from data_prep import histories
 from data_prep.errors import DataError
-from data_prep.histories import HistoryIndex, MappedHistories, Pairs, encode_histories, write_histories
+from data_prep.histories import HistoryIndex, MappedHistories, Pairs, write_histories
 from data_prep.lists import Lists
 
 
@@ -50,8 +51,11 @@ def _write(
 
 
 def _version_1(rated: list[list[int]]) -> bytes:
-    boundaries = np.cumsum([0, *map(len, rated)])
-    return encode_histories(boundaries, np.array([m for movies in rated for m in movies], dtype=np.int64))
+    boundaries = [0, *accumulate(map(len, rated))]
+    movies = [movie for movies in rated for movie in movies]
+    return struct.pack(
+        f"<8s{1 + len(boundaries)}Q{len(movies)}I", b"MRHIST01", len(rated), *boundaries, *movies
+    )
 
 
 def _lists(lists: Lists) -> list[list[int]]:
