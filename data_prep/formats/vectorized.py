@@ -76,8 +76,6 @@ def _unquoted(text: Bytes, dialect: Dialect) -> Bytes:
     openings, closings = places[::2], places[1::2]
     _require(len(openings) == len(closings) and (closings - openings == 1).all())
     first, last = marks[openings], marks[closings]
-    # Two quotes together stand for one, or for a field that is empty.
-    _require((last - first > 1).all())
     _require(is_end[first[first > 0] - 1].all() and is_end[last + 1].all())
     return np.concatenate([text[~is_quote], np.zeros(PADDING_BYTES, dtype=np.uint8)])
 

@@ -21,6 +21,7 @@ class Layout:
     header: bytes | None = None
     ratings: frozenset[bytes] | None = None
     movielens: bool = True
+    whole_ids: bool = True
 
 
 def _stars(*texts: str) -> frozenset[bytes]:
@@ -66,7 +67,7 @@ def read(content: bytes, layout: Layout) -> list[Row] | BadLine:
 
 def as_integers(rows: list[Row]) -> list[Row]:
     """The same rows with whole numbers for ids, where all ids are that."""
-    if all(isinstance(key, bytes) and _INTEGER.fullmatch(key) for row in rows for key in row[:2]):
+    if all(_are_whole(row[0], row[1]) for row in rows):
         return [(int(user), int(item), rating, time) for user, item, rating, time in rows]
     return rows
 
@@ -94,7 +95,13 @@ def _row(line: bytes, layout: Layout) -> Row | None:
         return int(user), int(item), stars, seconds
     if not (_is_name(user) and _is_name(item)):
         return None
+    if layout.whole_ids:
+        return (int(user), int(item), stars, seconds) if _are_whole(user, item) else None
     return user, item, stars, seconds
+
+
+def _are_whole(*keys: int | bytes) -> bool:
+    return all(isinstance(key, bytes) and _INTEGER.fullmatch(key) for key in keys)
 
 
 def _fields(line: bytes, layout: Layout) -> list[bytes] | None:

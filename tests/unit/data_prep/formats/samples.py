@@ -52,7 +52,7 @@ def movielens_ratings(chance: random.Random, layout: Layout, rows: int) -> bytes
     longest = chance.choice([1, 4, 8, 9, 16, 18])
     for _ in range(rows):
         user, movie = (_integer(chance, longest, 1) for _ in range(2))
-        time = _integer(chance, chance.choice([1, 9, 10, 11]), 0)
+        time = _time(chance)
         lines.append(layout.separator.join([user, movie, chance.choice(ratings), time]))
     return (end.join(lines) + end * chance.choice([1, 1, 1, 3])).encode()
 
@@ -76,14 +76,19 @@ def any_ratings(chance: random.Random, rows: int) -> tuple[bytes, Layout]:
             "rating": chance.choice(
                 ["1", "5", "4.5", "-2", "0.125", "3.3333333333333335", "10", "123456.75"]
             ),
-            "time": _integer(chance, 10, 0),
+            "time": _time(chance),
         }
         if separator == "\t":
             values["item"] = values["item"].replace("\t", "")
         fields = [_field(chance, values[column], separator, quoting) for column in columns]
         lines.append(separator.join(fields))
     layout = Layout(
-        separator, tuple(columns), None if header is None else header.encode(), ratings=None, movielens=False
+        separator,
+        tuple(columns),
+        None if header is None else header.encode(),
+        ratings=None,
+        movielens=False,
+        whole_ids=False,
     )
     return (end.join(lines) + end).encode(), layout
 
@@ -101,6 +106,10 @@ def corrupted(chance: random.Random, content: bytes, first: int = 0) -> bytes:
 
 def _integer(chance: random.Random, digits: int, lowest: int) -> str:
     return str(chance.randint(lowest, 10 ** chance.randint(1, digits) - 1))
+
+
+def _time(chance: random.Random) -> str:
+    return str(min(int(_integer(chance, chance.choice([1, 9, 10, 12]), 0)), 253402300799))
 
 
 def _field(chance: random.Random, text: str, separator: str, quoting: float) -> str:

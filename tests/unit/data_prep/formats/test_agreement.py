@@ -121,8 +121,60 @@ def test_any_ratings_with_a_wrong_byte_are_refused_at_its_line_or_read_as_they_s
     dialect = find_dialect(content)
     assert isinstance(dialect, Dialect)
     first = 0 if layout.header is None else content.index(b"\n") + 1
+    damaged = samples.corrupted(chance, content, first)
     with _exactness(exact):
-        assert_agreement(samples.corrupted(chance, content, first), dialect, layout)
+        assert_agreement(damaged, dialect, layout)
+        assert_agreement(damaged, replace(dialect, integer_ids=True), replace(layout, whole_ids=True))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'"a,b",5\n',
+        b'"a,b",c\n5,5\n',
+        b"1,2,3.5.5\n",
+        b"1,2,3..5\n1,2,3\n",
+        b"1,2.5,3\n",
+        b"1.5,2,3\n1,2,3\n",
+        b"1,2,.5\n",
+        b"1,2,5.\n",
+        b'1,2,"5\n1,2,5"\n',
+        b'"1","2","5.5"\n',
+        b'"",2,5\n',
+        b'"""",2,5\n',
+        b'1"",2,5\n',
+        b"1,2,123456789\n1,2,0.12345678901234567\n",
+        b"1,2,1234567890\n",
+        b"1,2,03\n",
+        b"1,2,00\n",
+        b"01,2,3\n",
+        b"0,00,3\n",
+        b"1,2,-0.5\n",
+        b"-1,2,3\n",
+        b"-a,2,3\n",
+        b"1, 2,3\n",
+        b"1,2 ,3\n",
+        "1,\u00a02,3\n".encode(),
+        b"1,\xff,3\n",
+        b"1,\x1f,3\n",
+        b"1,\x7f,3\n",
+        b"1," + b"x" * 256 + b",3\n",
+        b"1," + b"x" * 255 + b",3\n1,y,3\n",
+        b"1,2,3\r\n1,2,3\n",
+        b"1,2,3\r\r\n",
+        b"\n1,2,3\n",
+        b"1,2,3\n\n\n1,2,3",
+    ],
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_odd_lines_are_read_like_the_reference_does(content: bytes, whole: bool) -> None:
+    dialect = find_dialect(b"user,item,rating\n1,2,3\n")
+    assert isinstance(dialect, Dialect)
+    layout = Layout(",", ("user", "item", "rating"), movielens=False, whole_ids=whole)
+    plain = replace(dialect, header=False, integer_ids=whole)
+    for exact in (0, 1 << 13):
+        with _exactness(exact):
+            assert_agreement(content, plain, layout)
 
 
 def opened_rows(path: Path) -> list[Row] | None:
