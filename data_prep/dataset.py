@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from data_prep.ahead import ahead
 from data_prep.arrays import Booleans, Integers
 from data_prep.errors import DataError
 from data_prep.formats.input_data import RATINGS, InputData
@@ -21,7 +22,7 @@ from data_prep.ids import Codes, IdTable
 from data_prep.manifest import PrepareSettings
 from data_prep.sorting import stable_order
 from data_prep.splits import GIVEN, FirstOfUser, LastOfUser, UserSplit, parse_split
-from data_prep.spool import Rows, Spool, read_rows, scatter
+from data_prep.spool import Rows, Spool, count_into, scatter, take
 
 ROW: Final = np.dtype(
     [("time", "<i8"), ("user", "<u4"), ("movie", "<u4"), ("rating", "<f4"), ("part", "<u4")]
@@ -33,6 +34,8 @@ _TRAIN, _TEST, _WHOLE = range(3)
 
 # Sorted and split in memory at once, unless one user has more.
 _RANGE_ROWS = 1 << 20
+# Of the rows that are read, and of each part, kept in memory before they go to a file.
+_HELD_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -84,18 +87,18 @@ class _Reader:
         raw = self._read_files(report)
         self._user_ids, user_codes = self._users.sorted_ids()
         self._movie_ids, movie_codes = self._movies.sorted_ids()
-        train, test = (Spool(self._scratch / f"{name}.rows", ROW) for name in ("train", "test"))
+        train, test = self._spool("train"), self._spool("test")
         user_ratings = np.zeros(len(self._users), dtype=np.int64)
         ratings, likes = (np.zeros(len(self._movies), dtype=np.int64) for _ in range(2))
         times: list[int] = []
         for rows in self._ranges(raw, _places(user_codes), _places(movie_codes)):
             held_out, order = self._split_range(rows)
-            chosen = rows[order[~held_out]]
+            chosen = take(rows, order[~held_out])
             train.append(chosen)
-            test.append(rows[order[held_out]])
-            np.add.at(user_ratings, chosen["user"], 1)
-            np.add.at(ratings, chosen["movie"], 1)
-            np.add.at(likes, chosen["movie"], chosen["rating"] >= self._settings.liked_threshold)
+            test.append(take(rows, order[held_out]))
+            count_into(user_ratings, chosen["user"])
+            count_into(ratings, chosen["movie"])
+            count_into(likes, chosen["movie"][chosen["rating"] >= self._settings.liked_threshold])
             if len(chosen):
                 times += [int(chosen["time"].min()), int(chosen["time"].max())]
         if self._first_duplicate and self._settings.duplicates == "error":
@@ -123,12 +126,15 @@ class _Reader:
             unknown_test=unknown,
         )
 
+    def _spool(self, name: str, *, share: int = 1) -> Spool:
+        return Spool(self._scratch / f"{name}.rows", ROW, held_bytes=_HELD_BYTES // share)
+
     # -- reading ---------------------------------------------------------------------------------------------
 
     def _read_files(self, report: Callable[[int], None]) -> Spool:
-        raw = Spool(self._scratch / "read.rows", ROW)
+        raw = self._spool("read")
         for part, file in self._files:
-            for block in file.blocks():
+            for block in ahead(file.blocks()):
                 rows = np.empty(len(block), dtype=ROW)
                 rows["user"] = self._codes(self._users, block.users, block, file, "user")
                 rows["movie"] = self._codes(self._movies, block.movies, block, file, "movie")
@@ -164,13 +170,13 @@ class _Reader:
         """The rows of some neighbouring users at a time, users and movies by index, in file order."""
         ratings = np.zeros(len(user_place), dtype=np.int64)
         for rows in raw.blocks():
-            np.add.at(ratings, user_place[rows["user"]], 1)
+            count_into(ratings, user_place[rows["user"]])
         number_of_user = (np.cumsum(ratings) - ratings) // _RANGE_ROWS
-        spools = [
-            Spool(self._scratch / f"range-{number:05}.rows", ROW) for number in range(number_of_user[-1] + 1)
-        ]
+        ranges = int(number_of_user[-1]) + 1
+        spools = [self._spool(f"range-{number:05}", share=ranges) for number in range(ranges)]
         first = 0
         for rows in raw.blocks():
+            # The raw rows are not read again.
             rows["user"] = user_place[rows["user"]]
             rows["movie"] = movie_place[rows["movie"]]
             if not self._given and self._split is not None and not isinstance(self._split, UserSplit):
@@ -179,8 +185,10 @@ class _Reader:
             first += len(rows)
         raw.remove()
         for spool in spools:
-            yield from read_rows(spool.path, ROW)
+            rows = spool.rows()
             spool.remove()
+            if len(rows):
+                yield rows
 
     # -- splitting -------------------------------------------------------------------------------------------
 
@@ -236,7 +244,7 @@ class _Reader:
         """Leave out test ratings whose user or movie nothing is known of: (what is left, how many went)."""
         if known_users is None and known_movies is None:
             return test, 0
-        left = Spool(self._scratch / "test-known.rows", ROW)
+        left = self._spool("known")
         for rows in test.blocks():
             known = np.ones(len(rows), dtype=np.bool_)
             if known_users is not None:
@@ -246,7 +254,7 @@ class _Reader:
             if self._settings.unknown_test == "error" and not known.all():
                 row = rows[int(np.argmin(known))]
                 raise self._unknown_error(row, known_users)
-            left.append(rows[known])
+            left.append(take(rows, np.flatnonzero(known)))
         unknown = len(test) - len(left)
         test.remove()
         return left, unknown

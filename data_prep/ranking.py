@@ -8,7 +8,7 @@ import numpy as np
 from data_prep.arrays import Booleans, Floats, Integers
 from data_prep.histories import TrainHistories
 from data_prep.shuffle import shuffled
-from data_prep.spool import Spool
+from data_prep.spool import Spool, take
 
 _MOST_PAIRS = 2_000_000
 # Movies times users whose unseen movies are found at once.
@@ -44,7 +44,7 @@ def find_liked(
     place[chosen] = np.arange(len(chosen))
     pairs = [np.empty(0, dtype=np.int64)]
     for rows in test.blocks():
-        kept = rows[(rows["rating"] >= threshold) & (place[rows["user"]] >= 0)]
+        kept = take(rows, np.flatnonzero((rows["rating"] >= threshold) & (place[rows["user"]] >= 0)))
         pairs.append(place[kept["user"]] * movies + kept["movie"])
     return LikedTest(chosen, np.concatenate(pairs), movies)
 

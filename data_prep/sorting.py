@@ -27,8 +27,11 @@ def stable_order(numbers: NDArray[np.integer]) -> Integers:
 
 
 def _by_leading_bits(numbers: NDArray[np.integer]) -> Integers:
-    """Sort by the leading 32 bits of what differs; a merge sort then has next to nothing left to do."""
+    """Sort by the leading 32 bits of what differs; of random numbers that leaves few for a merge sort."""
     differing = (numbers - numbers.min()).astype(np.uint64)
     leading = differing >> np.uint64(int(differing.max()).bit_length() - 2 * _DIGIT_BITS)
     order = stable_order(leading.astype(np.uint32))
-    return order[np.argsort(numbers[order], kind="stable")]
+    ordered = numbers[order]
+    if (ordered[1:] >= ordered[:-1]).all():
+        return order
+    return order[np.argsort(ordered, kind="stable")]

@@ -16,33 +16,58 @@ Rows = NDArray[np.void]
 
 
 class Spool:
-    """A file of rows of one structured type: written first, then read any number of times.
+    """Rows of one structured type: written first, then read any number of times.
 
-    It is open only while it is written or read, so any number of spools can be used together.
+    A few are kept in memory until there are more. The file is open only while it is written or read, so any
+    number of spools can be used together.
     """
 
-    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
+    def __init__(self, path: Path, dtype: np.dtype[Any], *, held_bytes: int = 0) -> None:
         self.path = path
         self.dtype = dtype
+        self._held_rows = held_bytes // dtype.itemsize
+        self._held: list[Rows] = []
+        self._written = False
         self._rows = 0
-        path.write_bytes(b"")
 
     def __len__(self) -> int:
         return self._rows
 
     def append(self, rows: Rows) -> None:
-        """Write `rows`, of the spool's type, to the end."""
-        with self.path.open("ab") as file:
-            np.ascontiguousarray(rows).tofile(file)
+        """Write `rows`, of the spool's type, to the end; they must not change afterwards."""
+        self._held.append(rows)
         self._rows += len(rows)
+        if self._rows > self._held_rows:
+            self._write()
 
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[Rows]:
-        """Read all rows, so many at a time."""
-        return read_rows(self.path, self.dtype, rows)
+        """Read all rows, some at a time: at most so many from the file, or as they were appended."""
+        if self._written:
+            yield from read_rows(self.path, self.dtype, rows)
+        else:
+            yield from self._held
+
+    def rows(self) -> Rows:
+        """All rows at once."""
+        return np.concatenate([np.empty(0, dtype=self.dtype), *self.blocks(-1)])
+
+    def file(self) -> Path:
+        """The file with all rows."""
+        self._write()
+        return self.path
 
     def remove(self) -> None:
-        """Delete the file."""
-        self.path.unlink()
+        """Delete the rows."""
+        self._held.clear()
+        self.path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        with self.path.open("ab" if self._written else "wb") as file:
+            for rows in self._held:
+                np.ascontiguousarray(rows).tofile(file)
+        self._held.clear()
+        self._held_rows = 0
+        self._written = True
 
 
 def read_rows(path: Path, dtype: np.dtype[Any], rows: int = -1) -> Iterator[Rows]:
@@ -52,13 +77,27 @@ def read_rows(path: Path, dtype: np.dtype[Any], rows: int = -1) -> Iterator[Rows
             yield block
 
 
+def take(rows: Rows, places: Integers) -> Rows:
+    """The rows at these places: `rows[places]` is many times slower for structured types."""
+    taken: Rows = np.take(rows, places)
+    return taken
+
+
 def scatter(rows: Rows, numbers: Integers, spools: Sequence[Spool]) -> None:
     """Append each row to the spool of its number, int64[n]; rows of one spool keep their order."""
     if len(spools) == 1:
         spools[0].append(rows)
         return
-    grouped = rows[stable_order(numbers)]
+    grouped = take(rows, stable_order(numbers))
     ends = np.cumsum(np.bincount(numbers, minlength=len(spools)))
     for spool, start, end in zip(spools, np.append(0, ends), ends, strict=False):
         if start < end:
             spool.append(grouped[start:end])
+
+
+def count_into(counts: Integers, indexes: NDArray[np.integer]) -> None:
+    """Add to `counts` how often each index occurs."""
+    if len(counts) <= len(indexes):
+        counts += np.bincount(indexes, minlength=len(counts))
+    else:
+        np.add.at(counts, indexes, 1)

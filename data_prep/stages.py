@@ -41,7 +41,7 @@ from data_prep.ranking import LikedTest, find_liked, unseen_pairs
 from data_prep.recordio import SparseRecords
 from data_prep.shuffle import Buckets
 from data_prep.sorting import stable_order
-from data_prep.spool import Rows, Spool, read_rows, scatter
+from data_prep.spool import Rows, Spool, read_rows, scatter, take
 from data_prep.store import Store
 
 Progress = Callable[[str, float], None]
@@ -138,7 +138,7 @@ def encode(store: Store, shard: int, *, scratch: Path, progress: Progress) -> No
             progress("Encoding the train rows", done / len(buckets))
             path = store.fetch(_bucket_name(bucket), scratch)
             for rows in read_rows(path, BUCKET_ROW):
-                yield from _encoded(rows[stable_order(rows["key"])], encoder)
+                yield from _encoded(take(rows, stable_order(rows["key"].copy())), encoder)
 
     key = _shard_key(shard, settings.shards)
     path = scratch / f"shard-{shard:05}.protobuf"
@@ -330,7 +330,7 @@ class _Planner:
             place += len(made)
         train.remove()
         for number, spool in enumerate(spools):
-            self._store.put(spool.path, _bucket_name(number))
+            self._store.put(spool.file(), _bucket_name(number))
         return buckets.per_shard, tuple(map(len, spools))
 
     def _put_records(self, key: str, batches: Iterator[SparseRecords]) -> WrittenRecords:
