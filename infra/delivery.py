@@ -131,16 +131,11 @@ class DeliveryStack(EnvironmentStack):
             )
         if settings.training is not None:
             allow(role, "ssm:GetParameter", on=parameter_arn(self, settings.model_package_parameter))
-        allow(
-            role,
-            "cloudformation:DescribeStacks",
-            on=[
-                stack_arns(self, stack_name(settings, part))
-                for part in ("storage", "training", "serving")
-                if part != "training" or settings.training is not None
-            ],
-            because=_STACK_ID,
-        )
+        for part, actions in (
+            ("storage", ["cloudformation:DescribeStacks"]),
+            ("serving", ["cloudformation:DescribeStacks", "cloudformation:DescribeStackResources"]),
+        ):
+            allow(role, *actions, on=stack_arns(self, stack_name(settings, part)), because=_STACK_ID)
 
     def _promote(self) -> None:
         settings = self._settings
