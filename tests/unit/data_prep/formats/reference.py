@@ -108,7 +108,8 @@ def _fields(line: bytes, layout: Layout) -> list[bytes] | None:
     if layout.movielens or b'"' not in line:
         return line.split(layout.separator.encode())
     # Python's csv module lets quotes stand within a field and text follow a closing quote.
-    text, separator = line.decode("latin-1"), re.escape(layout.separator)
+    # It takes a carriage return for the end of a line; which control character a field holds does not matter.
+    text, separator = line.decode("latin-1").replace("\r", "\x01"), re.escape(layout.separator)
     field = f'(?:"(?:[^"]|"")*+"|[^"{separator}]*+)'
     if not re.fullmatch(f"{field}(?:{separator}{field})*+", text):
         return None

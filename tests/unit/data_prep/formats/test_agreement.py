@@ -205,7 +205,7 @@ def test_movielens_is_found_and_read_in_a_folder_or_an_archive(
             assert found is None or data.format == layout
 
 
-@given(chance=chances, rows=st.integers(1, 6), damage=st.booleans())
+@given(chance=chances, rows=st.integers(2, 6), damage=st.booleans())
 def test_any_ratings_are_found_and_read_as_one_file(chance: random.Random, rows: int, damage: bool) -> None:
     content, layout = samples.any_ratings(chance, rows)
     first = 0 if layout.header is None else content.index(b"\n") + 1
