@@ -23,8 +23,9 @@ from xml.etree import ElementTree
 
 from ministack import app
 from ministack.core import lambda_runtime, responses, router
+from ministack.services import cloudformation as cloudformation_service
 from ministack.services import cloudwatch, cloudwatch_logs, ecr, eventbridge, lambda_svc, s3, stepfunctions
-from ministack.services.cloudformation import custom_resource, provisioners, stacks
+from ministack.services.cloudformation import custom_resource, handlers, provisioners, stacks
 
 from local_cloud.alarm_evaluation import AlarmRule
 from local_cloud.batch import cloudformation as batch_cloudformation
@@ -65,6 +66,8 @@ _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
         "_CUSTOM_NAME_REPLACEMENT",
     ),
     stacks: ("_runs_on_worker_thread",),
+    handlers: ("_ACTION_HANDLERS",),
+    cloudformation_service: ("_change_sets", "_stacks"),
     s3: ("_bucket_tags", "_delete_bucket"),
     custom_resource: ("deliver_response", "invoke_custom_resource", "_pending"),
     lambda_svc: (
@@ -93,6 +96,7 @@ _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
         "_evaluate_alarm",
         "_evaluate_all_alarms",
         "_evaluate_parent_alarms",
+        "_evict_old_metrics",
         "_metrics",
         "_p",
         "_record_history",
@@ -333,6 +337,8 @@ def _install_corrections() -> None:
     _end_workers_of_deleted_functions()
     _tag_and_keep_buckets()
     _evaluate_alarms_by_period()
+    _evict_metrics_rarely()
+    _count_outputs_as_changes()
 
 
 def _import_as_lambda_does() -> None:
@@ -627,6 +633,55 @@ def _evaluated(alarm: Mapping[str, Any]) -> tuple[str, str] | None:
         return None
     shown = ", ".join("no data" if each is None else f"{each:g}" for each in datapoints)
     return state, f"Threshold Crossed: {statistic} of the last {periods} period(s) is [{shown}], {state}"
+
+
+_NOTHING_CHANGED = "The submitted information didn't contain changes."
+
+
+def _count_outputs_as_changes() -> None:
+    """Let a change set that changes only a stack's outputs be executed.
+
+    MiniStack compares resources alone: a stack that comes to export something for another stack would stay as
+    it is, and the other one could not import it.
+    """
+    create = handlers._ACTION_HANDLERS["CreateChangeSet"]
+
+    @functools.wraps(create)
+    def create_with_outputs(parameters: Any) -> Any:
+        before = set(cloudformation_service._change_sets)
+        answer = create(parameters)
+        for name in set(cloudformation_service._change_sets) - before:
+            change_set = cloudformation_service._change_sets[name]
+            stack = cloudformation_service._stacks.get(change_set["StackName"], {})
+            outputs = [each.get("_template", {}).get("Outputs", {}) for each in (change_set, stack)]
+            if change_set["StatusReason"].startswith(_NOTHING_CHANGED) and outputs[0] != outputs[1]:
+                change_set |= {
+                    "Status": "CREATE_COMPLETE",
+                    "ExecutionStatus": "AVAILABLE",
+                    "StatusReason": "",
+                }
+        return answer
+
+    handlers._ACTION_HANDLERS["CreateChangeSet"] = create_with_outputs
+
+
+_SECONDS_BETWEEN_EVICTIONS = 60.0
+
+
+def _evict_metrics_rarely() -> None:
+    """Look for metrics of more than two weeks ago once a minute, not at every request.
+
+    MiniStack walks over all values that it keeps each time; every request to an endpoint adds some.
+    """
+    evict, due = cloudwatch._evict_old_metrics, 0.0
+
+    def evict_when_due() -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + _SECONDS_BETWEEN_EVICTIONS
+            evict()
+
+    cloudwatch._evict_old_metrics = evict_when_due
 
 
 def _after(first: Callable[[], object], then: Callable[..., Any]) -> Callable[..., Any]:

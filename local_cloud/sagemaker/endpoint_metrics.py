@@ -43,8 +43,8 @@ class Invocation:
             ("InvocationsPerInstance", 1.0 / (self.instances or 1), "None"),
             ("Invocation4XXErrors", float(400 <= self.status < 500), "None"),
             ("Invocation5XXErrors", float(self.status >= 500), "None"),
-            ("ModelLatency", round(self.model_seconds * 1e6), "Microseconds"),
-            ("OverheadLatency", round(self.overhead_seconds * 1e6), "Microseconds"),
+            ("ModelLatency", _microseconds(self.model_seconds), "Microseconds"),
+            ("OverheadLatency", _microseconds(self.overhead_seconds), "Microseconds"),
         )
         variant = {"EndpointName": self.endpoint, "VariantName": self.variant}
         return [
@@ -52,3 +52,8 @@ class Invocation:
             for dimensions in (variant, {**variant, "EndpointConfigName": self.config})
             for name, value, unit in values
         ]
+
+
+def _microseconds(seconds: float) -> float:
+    # Three digits are enough for a percentile, and let most values of a second share their place.
+    return float(f"{seconds * 1e6:.3g}")
