@@ -20,6 +20,7 @@ parts together.
 import mmap
 import struct
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +39,8 @@ _HEADER = struct.Struct("<8s4Q")
 _HEADER_1 = struct.Struct("<8sQ")
 _BOUNDARY, _MEMBER = np.dtype("<u8"), np.dtype("<u4")
 _SORTED_AT_ONCE = 1 << 20
+# Connections that boto3 keeps: https://docs.aws.amazon.com/boto3/latest/guide/configuration.html
+_READS_AT_ONCE = 10
 
 Pairs = tuple[Integers, Integers]
 
@@ -187,7 +190,8 @@ class MappedHistories:
 
 
 class HistoryIndex:
-    """Reads what is asked for through `read_range(offset, length)`, which returns that part of the file.
+    """Reads what is asked for through `read_range(offset, length)`, which returns that part of the file and
+    is safe to be called by several threads.
 
     Opening it reads the first 16 or 40 bytes; the first user costs a read of all boundaries, each user one
     more read, and the first question about a movie's users one read of all of them, which are kept. Raises
@@ -200,16 +204,19 @@ class HistoryIndex:
 
     def movies(self, user: int) -> Integers:
         """The movies, int64[n], that the user with this index has rated in either part."""
+        if not 0 <= user < self.n_users:
+            raise IndexError(f"user index {user} is not one of 0 to {self.n_users - 1}")
         step = 2 if self._layout.version == 2 else 1
-        return self._movies(user, step * user, step * (user + 1))
+        return self._rated(int(self._boundaries[step * user]), int(self._boundaries[step * (user + 1)]))
 
     def movies_of(self, users: Integers) -> Lists:
         """The movies of each of `users` in the train part, int64[n]; each list ascends."""
         self._refuse_version_1()
         distinct, numbers = np.unique(users[users >= 0], return_inverse=True)
-        found = [self._movies(user, 2 * user, 2 * user + 1) for user in distinct.tolist()]
-        members = np.concatenate([np.empty(0, dtype=np.int64), *found])
-        lists = Lists.of_lengths(np.array([len(movies) for movies in found], dtype=np.int64), members)
+        first, end = self._boundaries[2 * distinct], self._boundaries[2 * distinct + 1]
+        with ThreadPoolExecutor(max_workers=_READS_AT_ONCE) as pool:
+            found = pool.map(self._rated, first.tolist(), end.tolist())
+        lists = Lists.of_lengths(end - first, np.concatenate([np.empty(0, dtype=np.int64), *found]))
         places = np.full(len(users), -1)
         places[users >= 0] = numbers
         return lists.take(places)
@@ -231,10 +238,7 @@ class HistoryIndex:
         if self._layout.version == 1:
             raise self._layout.fault("it does not tell the train part from the test part")
 
-    def _movies(self, user: int, first_list: int, end_list: int) -> Integers:
-        if not 0 <= user < self.n_users:
-            raise IndexError(f"user index {user} is not one of 0 to {self.n_users - 1}")
-        first, end = int(self._boundaries[first_list]), int(self._boundaries[end_list])
+    def _rated(self, first: int, end: int) -> Integers:
         return self._layout.members(self._layout.rated_at + _MEMBER.itemsize * first, end - first)
 
     @cached_property

@@ -49,8 +49,9 @@ class Elements:
         rows = len(parts[0])
         if len(widths) == len(parts):
             width = sum(widths)
-            keys = np.concatenate([part.keys.reshape(rows, part.width) for part in parts], axis=1)
-            values = np.concatenate([part.values.reshape(rows, part.width) for part in parts], axis=1)
+            pairs = list(zip(parts, widths, strict=True))
+            keys = np.concatenate([part.keys.reshape(rows, size) for part, size in pairs], axis=1)
+            values = np.concatenate([part.values.reshape(rows, size) for part, size in pairs], axis=1)
             return cls(width * np.arange(rows + 1), keys.ravel(), values.ravel(), width)
         boundaries = sum((part.boundaries for part in parts), np.zeros(rows + 1, dtype=np.int64))
         keys = np.empty(boundaries[-1], dtype=np.int64)
