@@ -92,10 +92,10 @@ class _Reader:
         ratings, likes = (np.zeros(len(self._movies), dtype=np.int64) for _ in range(2))
         times: list[int] = []
         for rows in self._ranges(raw, _places(user_codes), _places(movie_codes)):
-            held_out, order = self._split_range(rows)
-            chosen = take(rows, order[~held_out])
+            training, testing = self._split_range(rows)
+            chosen = take(rows, training)
             train.append(chosen)
-            test.append(take(rows, order[held_out]))
+            test.append(take(rows, testing))
             count_into(user_ratings, chosen["user"])
             count_into(ratings, chosen["movie"])
             count_into(likes, chosen["movie"][chosen["rating"] >= self._settings.liked_threshold])
@@ -192,22 +192,32 @@ class _Reader:
 
     # -- splitting -------------------------------------------------------------------------------------------
 
-    def _split_range(self, rows: Rows) -> tuple[Booleans, Integers]:
-        """(which of the ordered rows test the model, the numbers of the rows that are kept, in order)."""
-        pairs = rows["user"].astype(np.int64) << 32 | rows["movie"]
+    def _split_range(self, rows: Rows) -> tuple[Integers, Integers]:
+        """The numbers of the rows that train and of those that test, each by user and movie."""
+        users = rows["user"].astype(np.int64)
+        pairs = users << 32 | rows["movie"]
+        if (pairs[1:] > pairs[:-1]).all() and not self._given:
+            # Many files are in this order: nothing is to be sorted, and no pair is there twice.
+            held_out = self._held_out(rows, users, np.arange(len(rows)))
+            return np.flatnonzero(~held_out), np.flatnonzero(held_out)
         order = stable_order(pairs)
         if self._given:
             order = self._check_pair_of_files(rows, pairs, order)
         order = self._without_duplicates(rows, pairs, order)
-        if isinstance(self._split, UserSplit) and not self._given:
-            kept = np.sort(order)
-            held_out = np.zeros(len(rows), dtype=np.bool_)
-            held_out[kept] = self._split.held_out(
-                rows["user"][kept].astype(np.int64), rows["time"][kept] if self._timed else None
-            )
-        else:
-            held_out = rows["part"] == _TEST
-        return held_out[order], order
+        held_out = self._held_out(rows, users, np.sort(order))[order]
+        return order[~held_out], order[held_out]
+
+    def _held_out(self, rows: Rows, users: Integers, kept: Integers) -> Booleans:
+        """Which rows test the model, bool[len(rows)]; `kept` are those that count, in file order."""
+        if self._given or not isinstance(self._split, UserSplit):
+            tests: Booleans = rows["part"] == _TEST
+            return tests
+        times = rows["time"] if self._timed else None
+        if len(kept) == len(rows):
+            return self._split.held_out(users, times)
+        held_out = np.zeros(len(rows), dtype=np.bool_)
+        held_out[kept] = self._split.held_out(users[kept], None if times is None else times[kept])
+        return held_out
 
     def _without_duplicates(self, rows: Rows, pairs: Integers, order: Integers) -> Integers:
         ordered = pairs[order]

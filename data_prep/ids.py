@@ -59,7 +59,10 @@ class IdTable:
         codes = self._find(ids)
         unknown = codes < 0
         if not self.closed and unknown.any():
-            self._add(cast(Ids, np.unique(ids[unknown])))
+            new = ids[unknown]
+            # In files that are ordered by user, most of a block is gone with its neighbours.
+            repeated = np.append(False, new[1:] == new[:-1])
+            self._add(cast(Ids, np.unique(new[~repeated])))
             codes = self._find(ids)
         return codes
 

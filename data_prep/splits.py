@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.arrays import Booleans, Integers
+from data_prep.sorting import stable_order
 
 UA_TEST_RATINGS = 10
 ALLOWED = "ua, ub, u1 to u5, given, all-but-first-K, leave-last-K or random-P (K from 1, 0 < P < 1)"
@@ -132,9 +133,17 @@ def hold_out_first(users: Integers, movies: Integers, *, ratings: int) -> tuple[
 
 def _position(users: Integers) -> Integers:
     """How many ratings of the same user come before each, int64[n]."""
-    order = np.argsort(users, kind="stable")
-    first_of_user = np.flatnonzero(np.diff(users[order], prepend=-1))
-    ratings_of_user = np.diff(first_of_user, append=len(users))
+    if (users[1:] >= users[:-1]).all():
+        return _position_in_run(users)
+    order = stable_order(users)
     position = np.empty(len(users), dtype=np.int64)
-    position[order] = np.arange(len(users)) - np.repeat(first_of_user, ratings_of_user)
+    position[order] = _position_in_run(users[order])
+    return position
+
+
+def _position_in_run(users: Integers) -> Integers:
+    """The same, where the ratings of each user are together."""
+    first_of_user = np.flatnonzero(np.append(True, users[1:] != users[:-1])[: len(users)])
+    ratings_of_user = np.diff(first_of_user, append=len(users))
+    position: Integers = np.arange(len(users)) - np.repeat(first_of_user, ratings_of_user)
     return position

@@ -12,7 +12,7 @@ and doing it twice, even at once, writes the same bytes.
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -52,10 +52,17 @@ _PLAN = f"{_PARTS}plan.json"
 _TEST, _RANKING = "test/test.protobuf", "ranking/ranking.protobuf"
 _BAD_ROWS_KEPT = 100
 
-BUCKET_ROW: Final = np.dtype(
-    [("key", "<u8"), ("time", "<i8"), ("user", "<u4"), ("movie", "<u4"), ("own", "<u4"), ("label", "<f4")]
-)
-"""A row to train on, by index; `own` is the movie of the rating that it comes from."""
+
+def bucket_row(settings: PrepareSettings) -> np.dtype[Any]:
+    """The type of a row to train on, by index; `own`, the movie of the rating that it comes from, and `time`
+    are there where they are needed.
+    """
+    fields = [("key", "<u8"), ("user", "<u4"), ("movie", "<u4"), ("label", "<f4")]
+    if "time" in settings.features:
+        fields.append(("time", "<i8"))
+    if settings.objective == "ranking" and {"user_history", "movie_history"} & set(settings.features):
+        fields.append(("own", "<u4"))
+    return np.dtype(fields)
 
 
 class Plan(BaseModel):
@@ -137,7 +144,7 @@ def encode(store: Store, shard: int, *, scratch: Path, progress: Progress) -> No
         for done, bucket in enumerate(buckets):
             progress("Encoding the train rows", done / len(buckets))
             path = store.fetch(_bucket_name(bucket), scratch)
-            for rows in read_rows(path, BUCKET_ROW):
+            for rows in read_rows(path, bucket_row(settings)):
                 yield from _encoded(take(rows, stable_order(rows["key"].copy())), encoder)
 
     key = _shard_key(shard, settings.shards)
@@ -306,7 +313,8 @@ class _Planner:
                 reason = f"no train rating reaches {settings.liked_threshold:g}, so there is nothing to learn"
                 raise DataError(self._data.name, reason, remedy="Lower the liked threshold")
         buckets = Buckets.of(rows=rows, shards=settings.shards, shuffled=settings.shuffle)
-        spools = [Spool(self._scratch / f"bucket-{number:05}", BUCKET_ROW) for number in range(len(buckets))]
+        dtype = bucket_row(settings)
+        spools = [Spool(self._scratch / f"bucket-{number:05}", dtype) for number in range(len(buckets))]
         first, place = 0, 0
         for block in train.blocks():
             self._progress("Sharing out the train rows", 0.5 + 0.2 * first / len(train))
@@ -319,13 +327,16 @@ class _Planner:
                     times=None if dataset.times is None else block["time"].copy(),
                 )
             )
-            shared = np.empty(len(made), dtype=BUCKET_ROW)
+            shared = np.empty(len(made), dtype=dtype)
             places = np.arange(place, place + len(made), dtype=np.uint64)
-            shared["key"] = made.keys if settings.shuffle else places
-            shared["time"] = 0 if made.times is None else made.times
-            shared["user"], shared["movie"], shared["own"] = made.users, made.movies, made.own
-            shared["label"] = made.labels
-            scatter(shared, buckets.numbers(shared["key"]), spools)
+            keys = made.keys if settings.shuffle else places
+            shared["key"], shared["label"] = keys, made.labels
+            shared["user"], shared["movie"] = made.users, made.movies
+            if "time" in (dtype.names or ()):
+                shared["time"] = made.times
+            if "own" in (dtype.names or ()):
+                shared["own"] = made.own
+            scatter(shared, buckets.numbers(keys), spools)
             first += len(block)
             place += len(made)
         train.remove()
@@ -379,12 +390,14 @@ def _encoder(described: Catalog, histories_path: Callable[[], Path]) -> FeatureE
 
 
 def _encoded(rows: Rows, encoder: FeatureEncoder) -> Iterator[SparseRecords]:
+    names = rows.dtype.names or ()
+    movies = rows["movie"].astype(np.int64)
     return encoder.batches(
         rows["user"].astype(np.int64),
-        rows["movie"].astype(np.int64),
-        rows["time"],
-        own=rows["own"].astype(np.int64),
-        labels=rows["label"],
+        movies,
+        rows["time"] if "time" in names else None,
+        own=rows["own"].astype(np.int64) if "own" in names else movies,
+        labels=rows["label"].copy(),
     )
 
 
@@ -429,7 +442,10 @@ def _read_plan(store: Store) -> Plan | None:
     planned = _read_json(store, _PLAN, Plan)
     if planned is None:
         return None
-    expected = {_bucket_name(n): rows * BUCKET_ROW.itemsize for n, rows in enumerate(planned.bucket_rows)}
+    expected = {
+        _bucket_name(n): rows * bucket_row(planned.settings).itemsize
+        for n, rows in enumerate(planned.bucket_rows)
+    }
     expected |= {channel.key: channel.bytes for channel in (planned.test, planned.ranking)}
     expected |= {name: facts.bytes for name, facts in planned.files.items()}
     sizes = store.sizes()
