@@ -57,7 +57,7 @@ def _status(name: str, config: Path) -> EnvironmentStatus:
     try:
         environment = load_environment(name, folder=config)
     except ConfigurationError as error:
-        return EnvironmentStatus(name, "settings not valid", problem=str(error))
+        return EnvironmentStatus(name, "not valid", problem=str(error))
     try:
         facts = read_facts(environment, session_for(environment))
     except OperationError as error:

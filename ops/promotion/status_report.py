@@ -16,13 +16,17 @@ from ops.promotion.packages import ModelPackage
 from ops.promotion.status import EnvironmentStatus
 
 _UNKNOWN = "–"
+_DIGITS = 8
+"""Of a hash: enough to tell models apart, and the table fits 80 columns."""
 
 
 def show(console: Console, statuses: Sequence[EnvironmentStatus]) -> None:
     """Print one table with a row for each environment, then each drift with what to do about it."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in ("", "package", "artifact", "accuracy", "AUC", "age", "commit", "endpoint", "drift"):
-        table.add_column(column, justify="right" if column in ("accuracy", "AUC") else "left", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for column in ("", "model", "artifact", "accuracy", "AUC", "age", "commit", "endpoint", "drift"):
+        table.add_column(
+            column, justify="right" if column in ("accuracy", "AUC") else "left", no_wrap=column != "drift"
+        )
     now = datetime.now(UTC)
     for status in statuses:
         table.add_row(f"[bold]{escape(status.name)}", *_cells(status, now))
@@ -48,8 +52,8 @@ def age(since: datetime, now: datetime) -> str:
     minutes = int((now - since).total_seconds() // 60)
     for unit, size in (("d", 24 * 60), ("h", 60)):
         if minutes >= 2 * size:
-            return f"{minutes // size} {unit}"
-    return f"{max(minutes, 0)} min"
+            return f"{minutes // size}{unit}"
+    return f"{max(minutes, 0)}m"
 
 
 def _cells(status: EnvironmentStatus, now: datetime) -> list[Text]:
@@ -62,14 +66,21 @@ def _cells(status: EnvironmentStatus, now: datetime) -> list[Text]:
         drift = "none" if endpoint else _UNKNOWN
     return [
         Text(served.rpartition("/")[2] if served else _UNKNOWN),
-        Text(metadata.get("artifact_sha256", _UNKNOWN)[:12]),
+        Text(metadata.get("artifact_sha256", _UNKNOWN)[:_DIGITS]),
         Text(_figure(metadata.get("accuracy"))),
         Text(_figure(metadata.get("auc"))),
         Text(age(package.created, now) if package else _UNKNOWN),
-        Text(metadata.get("git_commit", _UNKNOWN)[:7]),
+        Text(_commit(metadata.get("git_commit"))),
         Text(status.state, style=colour),
         Text(drift, style="yellow" if status.drifts else ""),
     ]
+
+
+def _commit(value: str | None) -> str:
+    """A commit as git shortens it, with a star if the checkout had changes."""
+    if value is None:
+        return _UNKNOWN
+    return value[:7] + ("*" if value.endswith("-dirty") else "")
 
 
 def _figure(value: str | None) -> str:

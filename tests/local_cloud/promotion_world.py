@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from infra.environment import Environment, load_environment
 from infra.images import image_uri
 from tests.local_cloud.conftest import ROOT, RunningCloud, wait_for
@@ -238,6 +240,51 @@ class Place:
 
         wait_for(served)
         return version
+
+    def deploy_serving(self, arn: str, role: str) -> None:
+        """Create or update a stack with what the serving stack has of SageMaker."""
+        variant = {
+            "VariantName": "AllTraffic",
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 1,
+            "InitialVariantWeight": 1,
+            "ModelName": {"Fn::GetAtt": ["Model", "ModelName"]},
+        }
+        configuration = {"Fn::GetAtt": ["Configuration", "EndpointConfigName"]}
+        resources = {
+            "Model": (
+                "AWS::SageMaker::Model",
+                {"ExecutionRoleArn": role, "PrimaryContainer": {"ModelPackageName": arn}},
+            ),
+            "Configuration": ("AWS::SageMaker::EndpointConfig", {"ProductionVariants": [variant]}),
+            "Endpoint": (
+                "AWS::SageMaker::Endpoint",
+                {"EndpointName": self.environment.endpoint_name, "EndpointConfigName": configuration},
+            ),
+        }
+        template = {
+            "Resources": {
+                name: {"Type": kind, "Properties": properties}
+                for name, (kind, properties) in resources.items()
+            },
+            "Outputs": {"ModelPackageArn": {"Value": arn}},
+        }
+        name = f"{self.environment.prefix}-serving"
+        cloudformation = self.client("cloudformation")
+        known = [each["StackName"] for each in cloudformation.describe_stacks()["Stacks"]]
+        change = cloudformation.update_stack if name in known else cloudformation.create_stack
+        try:
+            change(StackName=name, TemplateBody=json.dumps(template))
+        except ClientError as error:
+            if "No updates are to be performed" not in str(error):
+                raise
+
+        def settled() -> str | None:
+            status = str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+            return None if status.endswith("_IN_PROGRESS") else status
+
+        status = wait_for(settled)
+        assert status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), status
 
     def set_approval(self, arn: str, status: str, why: str = "") -> None:
         self.client("sagemaker").update_model_package(
