@@ -30,7 +30,7 @@ class EndpointAlarms(Construct):
                 metric_name="Invocation5XXErrors",
                 statistic=cloudwatch.Stats.SUM,
                 threshold=limits.max_server_errors,
-                description=f"The model fails more than {limits.max_server_errors} requests a minute",
+                description="The model fails too many requests",
             ),
             self._alarm(
                 "latency",
@@ -38,7 +38,7 @@ class EndpointAlarms(Construct):
                 statistic=cloudwatch.Stats.percentile(99),
                 # The metric is in microseconds.
                 threshold=limits.max_latency_ms * 1000,
-                description=f"One in a hundred of the model's answers takes over {limits.max_latency_ms} ms",
+                description="One in a hundred of the model's answers takes too long",
             ),
         )
 

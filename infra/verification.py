@@ -55,7 +55,6 @@ class CheckModel(Construct):
             on=storage.objects(storage.models, f"{MODELS_PREFIX}*"),
             because="The package decides which artifact is checked",
         )
-        serving = settings.serving
         pin = settings.model.artifact_sha256
         self.resource = _custom_resource(
             self,
@@ -65,7 +64,8 @@ class CheckModel(Construct):
             resource_type="Custom::CheckModel",
             properties={
                 "ModelPackageArn": model_package_arn,
-                "Instances": f"{serving.instance_count} {serving.instance_type}",
+                "InstanceType": settings.serving.instance_type,
+                "InstanceCount": str(settings.serving.instance_count),
                 **({"ArtifactSha256": pin} if pin else {}),
             },
         )

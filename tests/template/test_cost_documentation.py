@@ -71,7 +71,7 @@ def test_everything_of_ours_is_priced(reviews: dict[str, CostReview]) -> None:
     ("environment", "instances", "price"),
     [
         ("dev", 1, "0.056"),
-        ("staging with a promoted model", 1, "0.115"),
+        ("staging with a promoted model", 2, "0.115"),
         ("prod with a promoted model", 2, "0.115"),
     ],
 )
