@@ -364,3 +364,24 @@ def test_port_in_use_is_one_line(tmp_path: Path) -> None:
         f"local cloud: 127.0.0.1:{port} cannot be used (Address already in use): end the program that "
         "listens there, or set GATEWAY_PORT to another port\n"
     )
+
+
+def test_a_stack_comes_to_export_what_it_did_not_before(cloud: RunningCloud) -> None:
+    cloudformation, name = cloud.client("cloudformation"), f"exports-{uuid.uuid4().hex[:8]}"
+    template: dict[str, Any] = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+
+    def change_set(label: str) -> Any:
+        cloudformation.create_change_set(
+            StackName=name, ChangeSetName=label, ChangeSetType="UPDATE", TemplateBody=json.dumps(template)
+        )
+        return cloudformation.describe_change_set(StackName=name, ChangeSetName=label)
+
+    assert change_set("same")["Status"] == "FAILED"
+    template["Outputs"] = {"Topic": {"Value": {"Ref": "Topic"}, "Export": {"Name": name}}}
+    assert change_set("exporting")["Status"] == "CREATE_COMPLETE"
+    cloudformation.execute_change_set(StackName=name, ChangeSetName="exporting")
+    cloudformation.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    assert name in [each["Name"] for each in cloudformation.list_exports()["Exports"]]
+    assert change_set("again")["Status"] == "FAILED"
