@@ -25,7 +25,8 @@ class RollbackAlarms:
         Raises:
             ClientError: CloudWatch refuses to say.
         """
-        return [name for name in self._names if name not in self._states()]
+        states = self._states()
+        return [name for name in self._names if name not in states]
 
     def alarming(self) -> list[str]:
         """Return the names of those in state ALARM now.
