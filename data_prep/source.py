@@ -202,25 +202,5 @@ def open_files(path: Path) -> Iterator[Files]:
         yield Files(name, entries, path, single=False)
 
 
-@contextmanager
-def opened(path: Path, *, marker: str, layout: str) -> Iterator[Source]:
-    """Open the data set in the folder or zip archive at `path`.
-
-    Its files are those beside the file named `marker`, which may lie at the top or one folder down. `layout`
-    says in words what was looked for.
-    """
-    with open_files(path) as files:
-        if files.single:
-            raise DataError(files.name, "this is neither a folder nor a zip archive", remedy=f"Give {layout}")
-        found = [folder for folder in files.folders() if marker in folder]
-        if not found:
-            holds = ", ".join(sorted(map(str, files.entries))[:8]) or "nothing"
-            raise DataError(files.name, f"there is no {marker}; it holds {holds}", remedy=f"Give {layout}")
-        if len(found) > 1:
-            several = ", ".join(sorted(folder.location.removeprefix(f"{files.name}/") for folder in found))
-            raise DataError(files.name, f"it holds several data sets: {several}", remedy="Give one of them")
-        yield found[0]
-
-
 def _open(path: Path) -> IO[bytes]:
     return path.open("rb")

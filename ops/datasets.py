@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from uv import find_uv_bin
 
-from data_prep.movielens import GENRES
+from data_prep.formats.tables import GENRES
 from data_prep.splits import UA_TEST_RATINGS, hold_out_first
 from ops.errors import OperationError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.movielens import GENRES
+from data_prep.formats.tables import GENRES
 
 Writer = Callable[[Mapping[str, bytes]], Path]
 

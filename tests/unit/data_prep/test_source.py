@@ -1,3 +1,4 @@
+import hashlib
 import io
 import random
 import zipfile
@@ -9,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.errors import DataError
-from data_prep.source import Source, opened
+from data_prep.source import Source, open_files
 
 Writer = Callable[[Mapping[str, bytes]], Path]
-LAYOUT = "the right layout"
 
 
 def _source(content: bytes) -> Source:
@@ -46,6 +46,12 @@ def test_a_last_line_without_end_is_a_cut_download(content: bytes, line: int) ->
         _lines(content)
 
 
+def test_a_long_line_is_refused_wherever_it_begins() -> None:
+    with pytest.raises(DataError, match=r"line 2: the line is longer than 1 MiB"):
+        _lines(b"a\n" + b"z" * ((1 << 20) + 1) + b"\n")
+    assert len(_lines(b"a\n" + b"z" * (1 << 20) + b"\nb\n")) == 3
+
+
 def test_a_file_without_line_ends_is_refused_early() -> None:
     with pytest.raises(DataError, match=r"the line is longer than 1 MiB, found 'zzz"):
         _lines(b"z" * (5 << 20))
@@ -77,41 +83,52 @@ class _Trickle(io.BytesIO):
         return super().read(self._step)
 
 
+def _only(path: Path) -> dict[str, bytes]:
+    with open_files(path) as files:
+        (source,) = files.folders()
+        return {name: b"".join(block for _, block in source.blocks(name)) for name in source.openers}
+
+
 def test_folder_and_zip_give_the_same_files(
     small: dict[str, bytes], write_folder: Writer, write_zip: Writer
 ) -> None:
-    found = []
-    for path in (write_folder(small), write_zip(small)):
-        with opened(path, marker="u.item", layout=LAYOUT) as source:
-            found.append(
-                {name: b"".join(block for _, block in source.blocks(name)) for name in source.openers}
-            )
-    assert found == [small, small]
+    assert _only(write_folder(small)) == _only(write_zip(small)) == small
 
 
 def test_an_archive_is_told_by_content_not_by_name(small: dict[str, bytes], write_zip: Writer) -> None:
     path = write_zip(small)
-    renamed = path.rename(path.with_suffix(".dat"))
-    with opened(renamed, marker="u.item", layout=LAYOUT) as source:
-        assert "u.data" in source
+    with open_files(path.rename(path.with_suffix(".dat"))) as files:
+        (source,) = files.folders()
         assert source.path("u.data") == "ml-small.dat/ml-small/u.data"
 
 
-def test_files_at_the_top_and_one_folder_down_are_found(
-    tmp_path: Path, small: dict[str, bytes], write_folder: Writer
-) -> None:
-    folder = write_folder(small)
-    for path in (folder, tmp_path):
-        with opened(path, marker="u.item", layout=LAYOUT) as source:
-            assert set(source.openers) == set(small)
+def test_a_file_that_is_no_archive_is_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.zip"
+    path.write_bytes(b"PK-1,2,3\n")
+    with open_files(path) as files:
+        (source,) = files.folders()
+        assert source.path("ratings.zip") == "ratings.zip"
+        assert source.head("ratings.zip") == b"PK-1,2,3\n"
+        assert source.sha256() == hashlib.sha256(b"PK-1,2,3\n").hexdigest()
+
+
+def test_files_at_the_top_and_one_folder_down_are_found_but_not_hidden_ones(tmp_path: Path) -> None:
+    for name in ("a", "b/c", "b/d", ".e", "b/.f", "__MACOSX/g", ".h/i", "b/c2/too-deep"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x\n")
+    with open_files(tmp_path) as files:
+        assert {frozenset(source.openers) for source in files.folders()} == {
+            frozenset({"a"}),
+            frozenset({"c", "d"}),
+        }
 
 
 def test_the_fingerprint_follows_the_content(
     small: dict[str, bytes], write_folder: Writer, write_zip: Writer
 ) -> None:
     def fingerprint(path: Path) -> str:
-        with opened(path, marker="u.item", layout=LAYOUT) as source:
-            return source.sha256()
+        with open_files(path) as files:
+            return files.folders()[0].sha256()
 
     folder, archive = write_folder(small), write_zip(small)
     before = fingerprint(folder), fingerprint(archive)
@@ -123,59 +140,19 @@ def test_the_fingerprint_follows_the_content(
     assert fingerprint(write_zip({**small, "u.user": b"1|1|F|x|1\n"})) != before[1]
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"1\t2\t3\t4\n", "this is neither a folder nor a zip archive. Give the right layout"),
-        (b"", "this is neither a folder nor a zip archive"),
-        (
-            b"PK\x03\x04 and then nothing",
-            r"the zip archive is damaged or cut short \(File is not a zip file\). Down",
-        ),
-    ],
-)
-def test_other_files_are_refused(tmp_path: Path, content: bytes, reason: str) -> None:
-    path = tmp_path / "ratings"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=f"ratings: {reason}"), opened(path, marker="u.item", layout=LAYOUT):
-        pass
-
-
-def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    with (
-        pytest.raises(DataError, match="no such file or folder"),
-        opened(tmp_path / "nothing", marker="u.item", layout=LAYOUT),
-    ):
-        pass
-
-
-def test_a_folder_of_something_else_is_refused_with_what_it_holds(tmp_path: Path) -> None:
-    (tmp_path / "ratings.csv").write_text("userId,movieId,rating\n")
-    with (
-        pytest.raises(DataError, match=r"there is no u\.item; it holds ratings\.csv\. Give the right layout"),
-        opened(tmp_path, marker="u.item", layout=LAYOUT),
-    ):
-        pass
-
-
-def test_several_data_sets_in_one_place_are_refused(tmp_path: Path, small: dict[str, bytes]) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "u.item").write_bytes(small["u.item"])
-    with (
-        pytest.raises(DataError, match=r"it holds several data sets: a, b\. Give one of them"),
-        opened(tmp_path, marker="u.item", layout=LAYOUT),
-    ):
-        pass
-
-
-def test_a_truncated_archive_is_refused(small: dict[str, bytes], write_zip: Writer) -> None:
+@pytest.mark.parametrize("keep", [-30, 300, 60])
+def test_a_truncated_archive_is_refused(small: dict[str, bytes], write_zip: Writer, keep: int) -> None:
     path = write_zip(small)
-    path.write_bytes(path.read_bytes()[:-30])
+    path.write_bytes(path.read_bytes()[:keep])
     with (
-        pytest.raises(DataError, match="the zip archive is damaged or cut short"),
-        opened(path, marker="u.item", layout=LAYOUT),
+        pytest.raises(DataError, match=r"the zip archive is damaged or cut short .*\. Download it again"),
+        open_files(path),
     ):
+        pass
+
+
+def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing: no such file or folder"), open_files(tmp_path / "nothing"):
         pass
 
 
@@ -186,11 +163,8 @@ def test_an_encrypted_member_is_refused(small: dict[str, bytes], write_zip: Writ
         content[archive.getinfo("ml-small/u.data").header_offset + 6] |= 1
         content[content.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(content)
-    with (
-        pytest.raises(DataError, match=r"u\.data: cannot be read \(.*encrypted"),
-        opened(path, marker="u.item", layout=LAYOUT) as source,
-    ):
-        list(source.blocks("u.data"))
+    with pytest.raises(DataError, match=r"u\.data: cannot be read \(.*encrypted"):
+        _only(path)
 
 
 def test_damaged_archives_never_raise_anything_else(small: dict[str, bytes], write_zip: Writer) -> None:
@@ -204,10 +178,11 @@ def test_damaged_archives_never_raise_anything_else(small: dict[str, bytes], wri
             damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
         path.write_bytes(damaged)
         try:
-            with opened(path, marker="u.item", layout=LAYOUT) as source:
-                for name in source.openers:
-                    for _ in source.blocks(name):
-                        pass
+            with open_files(path) as files:
+                for source in files.folders():
+                    for name in source.openers:
+                        for _ in source.blocks(name):
+                            pass
         except DataError:
             refused += 1
     assert refused > 200

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from data_prep.movielens import GENRES
+from data_prep.formats.tables import GENRES
 from prepare_data import handler as handler_module
 
 ENVIRONMENT = {

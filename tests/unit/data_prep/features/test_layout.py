@@ -6,7 +6,7 @@ import pytest
 from data_prep.catalog import GROUP_NAMES, GroupName, UserFeatures
 from data_prep.errors import DataError
 from data_prep.features import describe
-from data_prep.movielens import Movie
+from data_prep.formats import Movie
 
 
 @dataclass(frozen=True)
