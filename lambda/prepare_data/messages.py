@@ -1,5 +1,7 @@
 """What the state machine sends to this function, and what it gets back."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -14,6 +16,22 @@ class RatingsObject(Message):
 
     bucket: str = Field(min_length=1)
     key: str = Field(min_length=1)
+    shards: int = Field(default=1, ge=1, description="Into how many files the train rows go.")
+
+
+class Commands(Message):
+    """What AWS Batch's jobs run of data_prep's command line, one after the other."""
+
+    plan: tuple[str, ...]
+    encode: tuple[str, ...]
+    finish: tuple[str, ...]
+
+
+class RatingsChoice(RatingsObject):
+    """Which ratings are prepared, and where; takes the place of `ratings` in the event."""
+
+    home: Literal["lambda", "batch"]
+    commands: Commands | None = None
 
 
 class PrepareRequest(Message):

@@ -28,16 +28,13 @@ def prepare_ratings(request: PrepareRequest, *, settings: Settings, s3: "S3Clien
     Raises:
         data_prep.errors.DataError: there are no ratings, or they or their key cannot be used.
     """
-    if request.ratings is None:
-        bucket, key = settings.raw_bucket, storage.newest_ratings(s3, settings.raw_bucket)
-    else:
-        bucket, key = request.ratings.bucket, request.ratings.key
-    # Before hours of training end in a package that cannot be registered.
-    check_source_key(bucket, key)
+    bucket, key = requested_ratings(request, settings, s3)
+    shards = request.ratings.shards if request.ratings else 1
+    preparation = settings.preparation.model_copy(update={"shards": shards})
     logger.info("Preparing ratings", bucket=bucket, key=key)
     with tempfile.TemporaryDirectory() as folder:
         ratings = storage.download(s3, bucket, key, Path(folder))
-        prepared = _prepared(ratings, Path(folder), settings.preparation, s3, settings.prepared_bucket)
+        prepared = _prepared(ratings, Path(folder), preparation, s3, settings.prepared_bucket)
     prefix = f"s3://{settings.prepared_bucket}/{prepared.digest}"
     execution = hashlib.sha256(request.execution.encode()).hexdigest()
     return PreparedData(
@@ -53,6 +50,21 @@ def prepare_ratings(request: PrepareRequest, *, settings: Settings, s3: "S3Clien
         test_rows=prepared.test.rows,
         source_key=key,
     )
+
+
+def requested_ratings(request: PrepareRequest, settings: Settings, s3: "S3Client") -> tuple[str, str]:
+    """The bucket and key of the ratings that the event names, or else of the newest ones.
+
+    Raises:
+        data_prep.errors.DataError: there are none, or the key cannot be used.
+    """
+    if request.ratings is None:
+        bucket, key = settings.raw_bucket, storage.newest_ratings(s3, settings.raw_bucket)
+    else:
+        bucket, key = request.ratings.bucket, request.ratings.key
+    # Before hours of training end in a package that cannot be registered.
+    check_source_key(bucket, key)
+    return bucket, key
 
 
 def _prepared(

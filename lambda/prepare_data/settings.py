@@ -19,6 +19,20 @@ _CONFIGURED = (
 """What an environment's settings say of the preparation; the rest has its defaults."""
 
 
+class BatchSettings(BaseModel):
+    """Environment variables of the function that chooses between itself and AWS Batch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    above_mib: int = Field(alias="ABOVE_MIB", ge=0)
+    shards: int = Field(alias="SHARDS", ge=2)
+
+    @classmethod
+    def from_environment(cls) -> "BatchSettings":
+        """Read the process's environment. Raises pydantic.ValidationError."""
+        return cls.model_validate(dict(os.environ))
+
+
 class Settings(BaseModel):
     """Environment variables, read by name."""
 
