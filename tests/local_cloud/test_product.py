@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -26,6 +27,7 @@ from infra.environment import load_environment
 from ops import local
 from ops.deployment import Deployment
 from ops.paths import ROOT
+from tests.local_cloud.conftest import wait_for
 
 pytestmark = pytest.mark.local_cloud
 
@@ -304,6 +306,154 @@ def test_a_new_ratings_object_starts_training_and_malformed_ones_stop_with_file_
     assert "line 2" in cause
     assert "9" in cause
     assert prefixes() == before, "something of the bad ratings was left in the prepared bucket"
+
+
+class Releases:
+    """What the environment's registry, serving stack and parameter say about its model."""
+
+    def __init__(self, demo: Demo) -> None:
+        self._session = demo.session
+        self._deployment = demo.deployment
+        self._sagemaker = self._session.client("sagemaker")
+
+    def packages(self) -> list[dict]:
+        """The model packages, the newest first."""
+        return self._sagemaker.list_model_packages(
+            ModelPackageGroupName=ENVIRONMENT.model_package_group,
+            SortBy="CreationTime",
+            SortOrder="Descending",
+        )["ModelPackageSummaryList"]
+
+    def served(self) -> str:
+        """The package behind the endpoint, if the stack and the parameter name it too; else nothing."""
+        endpoint = self._sagemaker.describe_endpoint(EndpointName=ENVIRONMENT.endpoint_name)
+        configuration = self._sagemaker.describe_endpoint_config(
+            EndpointConfigName=endpoint["EndpointConfigName"]
+        )
+        (variant,) = configuration["ProductionVariants"]
+        model = self._sagemaker.describe_model(ModelName=variant["ModelName"])
+        package = model["PrimaryContainer"]["ModelPackageName"]
+        parameter = self._session.client("ssm").get_parameter(Name=ENVIRONMENT.model_package_parameter)
+        named = {
+            package,
+            parameter["Parameter"]["Value"],
+            self._deployment.output("serving", "ModelPackageArn"),
+        }
+        return package if named == {package} and endpoint["EndpointStatus"] == "InService" else ""
+
+    def wait_until_over(self) -> list[dict]:
+        """Wait until no release runs; return the executions, the newest first."""
+        client = self._session.client("stepfunctions")
+        machine = self._deployment.output("training", "ReleaseStateMachineArn")
+
+        def ended() -> list[dict]:
+            executions = client.list_executions(stateMachineArn=machine)["executions"]
+            return [] if any(e["status"] == "RUNNING" for e in executions) else executions
+
+        return [
+            client.describe_execution(executionArn=execution["executionArn"])
+            for execution in wait_for(ended, timeout=120)
+        ]
+
+    def set_approval(self, package: str, approval: str) -> None:
+        self._sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus=approval)
+
+
+def with_fewer_ratings(archive: Path, *, left_out: int) -> bytes:
+    """The archive without the last lines of u.data."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in ("ml-100k/u.data", "ml-100k/u.item"):
+            lines = source.read(name).splitlines(keepends=True)
+            target.writestr(name, b"".join(lines[:-left_out] if name.endswith("u.data") else lines))
+    return changed.getvalue()
+
+
+def test_new_ratings_are_trained_on_and_served_without_a_deployment(demo: Demo, movielens_zip: Path) -> None:
+    releases = Releases(demo)
+    (first,) = releases.packages()
+    before = demo.api("/users/1/recommendations?count=10")[1]
+    bucket = demo.deployment.output("storage", "RawBucketName")
+    body = with_fewer_ratings(movielens_zip, left_out=5_000)
+    demo.session.client("s3").put_object(Bucket=bucket, Key="ratings/newer.zip", Body=body)
+
+    second = wait_for(lambda: releases.packages()[0] if len(releases.packages()) == 2 else None, timeout=180)
+    assert second["ModelApprovalStatus"] == "Approved"
+    package = second["ModelPackageArn"]
+    wait_for(lambda: releases.served() == package, timeout=180)
+    assert demo.api("/health")[1]["model_package"] == package
+    after = demo.api("/users/1/recommendations?count=10")[1]
+    assert after["model_package"] == package
+    assert before["model_package"] == first["ModelPackageArn"]
+    assert [m["score"] for m in after["recommendations"]] != [m["score"] for m in before["recommendations"]]
+    assert releases.wait_until_over()[0]["status"] == "SUCCEEDED"
+
+
+def test_a_package_that_is_rejected_while_live_is_replaced_by_the_last_approved_one(demo: Demo) -> None:
+    releases = Releases(demo)
+    second, first = (package["ModelPackageArn"] for package in releases.packages())
+    assert releases.served() == second
+
+    releases.set_approval(second, "Rejected")
+
+    wait_for(lambda: releases.served() == first, timeout=180)
+    assert demo.api("/health")[1]["model_package"] == first
+    assert releases.wait_until_over()[0]["status"] == "SUCCEEDED"
+
+
+def test_a_package_that_does_not_serve_is_rejected_with_the_reason_and_not_tried_again(demo: Demo) -> None:
+    releases = Releases(demo)
+    sagemaker = demo.session.client("sagemaker")
+    live = releases.served()
+    good = sagemaker.describe_model_package(ModelPackageName=live)
+    (container,) = good["InferenceSpecification"]["Containers"]
+    bucket = demo.deployment.output("storage", "ModelBucketName")
+    demo.session.client("s3").put_object(Bucket=bucket, Key="models/bad/model.tar.gz", Body=b"no archive")
+    answers: list[int] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(0.2):
+            answers.append(demo.api("/users/1/recommendations?count=1")[0])
+
+    client = threading.Thread(target=ask)
+    client.start()
+    try:
+        bad = sagemaker.create_model_package(
+            ModelPackageGroupName=ENVIRONMENT.model_package_group,
+            ModelApprovalStatus="Approved",
+            InferenceSpecification={
+                "Containers": [
+                    {"Image": container["Image"], "ModelDataUrl": f"s3://{bucket}/models/bad/model.tar.gz"}
+                ],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+            ModelMetrics=good["ModelMetrics"],
+            CustomerMetadataProperties=good["CustomerMetadataProperties"],
+        )["ModelPackageArn"]
+
+        def judged() -> dict | None:
+            described = sagemaker.describe_model_package(ModelPackageName=bad)
+            return described if described["ModelApprovalStatus"] == "Rejected" else None
+
+        described = wait_for(judged, timeout=180)
+        executions = releases.wait_until_over()
+    finally:
+        over.set()
+        client.join()
+    assert "models/bad/model.tar.gz" in described["ApprovalDescription"]
+    (failed,) = [execution for execution in executions if execution["status"] == "FAILED"]
+    assert failed["error"] == "NotReleased"
+    assert bad in failed["cause"]
+    assert described["ApprovalDescription"].removeprefix("Not released: ") in failed["cause"]
+    # The rejection started a release of its own, which found nothing to do.
+    assert json.loads(executions[0]["input"]) == {"package": bad, "approval": "Rejected"}
+    assert executions[0]["status"] == "SUCCEEDED"
+    assert releases.served() == live
+    stack = demo.session.client("cloudformation").describe_stacks(StackName="movie-recommender-dev-serving")
+    assert stack["Stacks"][0]["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert set(answers) == {200}
 
 
 def test_a_failed_training_job_surfaces_its_reason_in_the_deployment(demo: Demo, tmp_path: Path) -> None:
