@@ -1,5 +1,6 @@
 """One file of ratings, read as blocks of checked rows."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from data_prep.source import Source
 
 # Lines that are at fault, or have a rare shape, are read one by one with so much text around them.
 _EXACT_BYTES = 1 << 13
+_DIGIT = re.compile(rb"[0-9]")
 
 
 class RatingsFile:
@@ -94,7 +96,8 @@ class RatingsFile:
         for number, line in enumerate(lines, first):
             parsed = parse_line(line, self._dialect)
             if isinstance(parsed, str):
-                self._tolerance.reject(self.path, number, line, parsed, remedy=self._dialect.remedy)
+                reason = self._header_fault(line) if number == 1 else None
+                self._tolerance.reject(self.path, number, line, reason or parsed, remedy=self._dialect.remedy)
             else:
                 rows.append(parsed)
                 numbers.append(number)
@@ -107,6 +110,12 @@ class RatingsFile:
             first_row=0,
             lines=np.array(numbers, dtype=np.int64),
         )
+
+    def _header_fault(self, first_line: bytes) -> str | None:
+        separators = first_line.count(self._dialect.separator)
+        if separators == len(self._dialect.columns) - 1 and not _DIGIT.search(first_line):
+            return f"the line is a header, where {self._dialect.name} has none"
+        return None
 
     def _ids(self, ids: tuple[int | bytes, ...]) -> Ids:
         if self._dialect.integer_ids:
