@@ -62,7 +62,16 @@ class LabelledRows:
 
 
 class Objective(Protocol):
-    """Decides which rows the model is trained on."""
+    """Decides which rows the model is trained on.
+
+    A rating gives at most `rows_per_rating` of them: by that a block's size is to be chosen, since all its
+    rows are in memory at once.
+    """
+
+    @property
+    def rows_per_rating(self) -> int:
+        """The most rows that one rating gives."""
+        ...
 
     def labels(self, ratings: Floats) -> Floats:
         """The labels, float32[n], of rows that are ratings, such as those to test with."""
@@ -79,6 +88,8 @@ class RatingObjective:
     Its label is 1.0 where it reaches `threshold`, else 0.0; with labels "stars" it is the rating itself, for
     a regressor.
     """
+
+    rows_per_rating = 1
 
     def __init__(self, *, threshold: float, seed: int, labels: Labels = "liked") -> None:
         self._threshold = threshold
@@ -125,7 +136,7 @@ class RankingObjective:
     ) -> None:
         self._threshold = threshold
         self._seed = seed
-        self._negatives = negatives
+        self.rows_per_rating = 1 + negatives
         self._histories = histories
         share = (1.0 + popularity) ** alpha
         weights = np.maximum(1, np.rint(share / share.sum() * _WEIGHT_STEPS)).astype(np.int64)
@@ -138,7 +149,7 @@ class RankingObjective:
     def rows(self, block: TrainRatings) -> LabelledRows:
         """The liked ratings, each followed by its sampled movies."""
         liked = np.flatnonzero(block.ratings >= self._threshold)
-        group = 1 + self._negatives
+        group = self.rows_per_rating
         # A row's place, were every rating liked: that does not depend on what comes before the block.
         places = liked[:, None] * group + np.arange(group)
         users = np.repeat(block.users[liked], group).reshape(-1, group)

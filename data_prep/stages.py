@@ -41,7 +41,7 @@ from data_prep.ranking import LikedTest, find_liked, unseen_pairs
 from data_prep.recordio import SparseRecords
 from data_prep.shuffle import Buckets
 from data_prep.sorting import stable_order
-from data_prep.spool import Rows, Spool, read_rows, scatter, take
+from data_prep.spool import BLOCK_ROWS, Rows, Spool, read_rows, scatter, take
 from data_prep.store import Store
 
 Progress = Callable[[str, float], None]
@@ -316,7 +316,7 @@ class _Planner:
         dtype = bucket_row(settings)
         spools = [Spool(self._scratch / f"bucket-{number:05}", dtype) for number in range(len(buckets))]
         first, place = 0, 0
-        for block in train.blocks():
+        for block in train.blocks(max(1, BLOCK_ROWS // objective.rows_per_rating)):
             self._progress("Sharing out the train rows", 0.5 + 0.2 * first / len(train))
             made = objective.rows(
                 TrainRatings(

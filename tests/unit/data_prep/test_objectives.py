@@ -109,7 +109,9 @@ def test_liked_movies_are_followed_by_unseen_ones(
     objective = _ranking(histories, ratings, negatives=negatives, alpha=alpha, seed=seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(objectives, "_SAMPLED_AT_ONCE", at_once)
-        rows = iter(zip(*_columns(objective.rows(ratings)), strict=True))
+        made = objective.rows(ratings)
+    assert len(made) <= objective.rows_per_rating * len(ratings)
+    rows = iter(zip(*_columns(made), strict=True))
     seen = set(zip(ratings.users.tolist(), ratings.movies.tolist(), strict=True))
     assert ratings.times is not None
     stars, times = ratings.ratings.tolist(), ratings.times.tolist()
