@@ -598,9 +598,10 @@ class Stack:
         cloudformation.execute_change_set(StackName=self.group, ChangeSetName="first")
         assert self.settled() == "CREATE_COMPLETE"
 
-    def release(self) -> None:
+    def release(self, token: str = "release") -> None:
         """Update the stack with its previous template: its parameters are read again."""
         self.world.cloud.client("cloudformation").update_stack(
+            ClientRequestToken=token,
             StackName=self.group,
             UsePreviousTemplate=True,
             Parameters=[{"ParameterKey": name, "UsePreviousValue": True} for name in ("Package", "Fail")],
@@ -616,15 +617,27 @@ class Stack:
 
         return str(wait_for(status))
 
-    def events(self, status: str) -> dict[str, str]:
-        """Return the reasons of the stack events with that status, by logical id."""
+    def events(self, token: str = "release") -> list[dict[str, Any]]:
+        """Return the events of an operation, newest first."""
         cloudformation = self.world.cloud.client("cloudformation")
         found = cloudformation.describe_stack_events(StackName=self.group)["StackEvents"]
+        return [event for event in found if event.get("ClientRequestToken") == token]
+
+    def failures(self) -> dict[str, str]:
+        """Return the reasons of the resources that failed in the release, by logical id."""
         return {
             event["LogicalResourceId"]: event.get("ResourceStatusReason", "")
-            for event in found
-            if event["ResourceStatus"] == status
+            for event in self.events()
+            if event["ResourceStatus"] == "UPDATE_FAILED"
         }
+
+    def statuses(self) -> list[str]:
+        """Return the statuses that the stack itself went through in the release."""
+        return [
+            event["ResourceStatus"]
+            for event in reversed(self.events())
+            if event["PhysicalResourceId"] == event["StackId"]
+        ]
 
     def resources(self) -> dict[str, str]:
         cloudformation = self.world.cloud.client("cloudformation")
@@ -694,7 +707,15 @@ def test_alarm_in_the_canary_rolls_the_stack_back(stack: Stack) -> None:
         time.sleep(0.5)
         assert set(client.since(back)) == {"old"}
     assert client.failures == []
-    assert stack.alarm in stack.events("UPDATE_FAILED")["Endpoint"]
+    (failed,) = stack.failures().items()
+    assert failed[0] == "Endpoint"
+    assert f"alarms in state ALARM: {stack.alarm}" in failed[1]
+    assert stack.statuses() == [
+        "UPDATE_IN_PROGRESS",
+        "UPDATE_ROLLBACK_IN_PROGRESS",
+        "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
+        "UPDATE_ROLLBACK_COMPLETE",
+    ]
     assert stack.resources() == before
     models = {each["ModelName"] for each in stack.world.sagemaker.list_models(MaxResults=100)["Models"]}
     assert before["Model"].rpartition("/")[2] in models
@@ -714,7 +735,7 @@ def test_failed_test_brings_the_old_endpoint_back(stack: Stack) -> None:
         time.sleep(0.5)
         assert set(client.since(back)) == {"old"}
     assert client.failures == []
-    assert stack.events("UPDATE_FAILED")["Test"] == "scores differ"
+    assert stack.failures() == {"Test": "scores differ"}
     assert stack.resources() == before
     assert stack.endpoint.describe()["EndpointConfigName"] == old
     create, failed, restored = stack.requests()
