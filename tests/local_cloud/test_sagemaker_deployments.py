@@ -200,6 +200,31 @@ def test_canary_takes_its_share_and_then_everything(served: Served) -> None:
     assert "FailureReason" not in after
 
 
+SIZE = {"Type": "CAPACITY_PERCENT", "Value": 50}
+LINEAR = {"Type": "LINEAR", "WaitIntervalInSeconds": 2, "LinearStepSize": SIZE}
+
+
+@pytest.mark.parametrize(
+    "deployment",
+    [
+        {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": LINEAR}},
+        {"RollingUpdatePolicy": {"MaximumBatchSize": SIZE, "WaitIntervalInSeconds": 2}},
+    ],
+    ids=["linear", "rolling"],
+)
+def test_traffic_moves_in_steps(served: Served, deployment: dict[str, Any]) -> None:
+    second = config(served.world, STAND_IN_TAG="new")
+    with asking(served.world.cloud, served.name) as client:
+        served.update(second, deployment)
+        wait_for(lambda: "enabled on partial capacity of 1 instance(s)" in served.stage()[1])
+        began = time.monotonic()
+        time.sleep(1)
+        assert set(client.since(began)) == {"old", "new"}
+        after = served.settled()
+    assert client.failures == []
+    assert (after["EndpointConfigName"], after["LastDeploymentConfig"]) == (second, deployment)
+
+
 def test_alarm_set_by_hand_rolls_the_canary_back(served: Served) -> None:
     alarm = served.alarm("Invocation5XXErrors", 5)
     cloudwatch = served.world.cloud.client("cloudwatch")
@@ -564,13 +589,13 @@ class Stack:
         ssm = self.world.cloud.client("ssm")
         ssm.put_parameter(Name=f"/{self.group}/{name}", Type="String", Value=value, Overwrite=True)
 
-    def publish(self, **environment: str) -> str:
-        """Register an approved package and put it in the stack's parameter."""
+    def publish(self, approval: str = "Approved", **environment: str) -> str:
+        """Register a package and put it in the stack's parameter."""
         data = self.world.model_data()
         container = {"Image": IMAGE, "ModelDataUrl": data, "Environment": environment}
         arn = self.world.sagemaker.create_model_package(
             ModelPackageGroupName=self.group,
-            ModelApprovalStatus="Approved",
+            ModelApprovalStatus=approval,
             InferenceSpecification={
                 "Containers": [container],
                 "SupportedContentTypes": ["application/json"],
@@ -623,11 +648,11 @@ class Stack:
         found = cloudformation.describe_stack_events(StackName=self.group)["StackEvents"]
         return [event for event in found if event.get("ClientRequestToken") == token]
 
-    def failures(self) -> dict[str, str]:
-        """Return the reasons of the resources that failed in the release, by logical id."""
+    def failures(self, token: str = "release") -> dict[str, str]:
+        """Return the reasons of the resources that failed in an operation, by logical id."""
         return {
             event["LogicalResourceId"]: event.get("ResourceStatusReason", "")
-            for event in self.events()
+            for event in self.events(token)
             if event["ResourceStatus"] == "UPDATE_FAILED"
         }
 
@@ -745,3 +770,23 @@ def test_failed_test_brings_the_old_endpoint_back(stack: Stack) -> None:
     assert restored == ["Update", "UPDATE_ROLLBACK_IN_PROGRESS", new, old]
     configs = stack.world.sagemaker.list_endpoint_configs(NameContains="Config-")["EndpointConfigs"]
     assert new not in {each["EndpointConfigName"] for each in configs}
+
+
+def test_package_that_may_not_be_deployed_changes_nothing(stack: Stack) -> None:
+    before = stack.resources()
+    rejected = stack.publish("Rejected", STAND_IN_TAG="new")
+    stack.release("rejected")
+    assert stack.settled() == "UPDATE_ROLLBACK_COMPLETE"
+    absent = f"{rejected.rpartition('/')[0]}/99"
+    stack.put("package", absent)
+    stack.release("absent")
+    assert stack.settled() == "UPDATE_ROLLBACK_COMPLETE"
+    for token, reason in (
+        ("rejected", f"{rejected}: its ModelApprovalStatus is Rejected"),
+        ("absent", f"ModelPackage {absent} does not exist."),
+    ):
+        (failed,) = stack.failures(token).items()
+        assert failed[0] == "Model"
+        assert reason in failed[1]
+    assert stack.resources() == before
+    assert stack.endpoint.describe()["EndpointStatus"] == "InService"
