@@ -174,7 +174,7 @@ def _describe(prepared: Manifest) -> None:
         (left_out.unknown_test, "test ratings of unknown users or movies"),
     ):
         if count:
-            typer.echo(f"left out: {count:,} {what}")
+            typer.echo(f"left out, {what}: {count:,}")
     for row in left_out.first_bad_rows:
         typer.echo(f"  {row.file}, line {row.line}: {row.reason}, found {row.text}")
     for channel in (*prepared.train.shards, prepared.test, prepared.ranking):

@@ -73,6 +73,11 @@ class MemoryS3:
             body = request.body
             self.put(bucket, key, body if isinstance(body, bytes) else body.read())
             return self._response(request, 200, b"")
+        if request.method == "POST":
+            # DeleteObjects. One that is not there is no error.
+            for name in ET.fromstring(request.body or b"").iterfind(".//{*}Key"):
+                self.objects.pop((bucket, name.text or ""), None)
+            return self._response(request, 200, b"<DeleteResult/>")
         if not key:
             return self._response(request, 200, self._listing(bucket, parse_qs(parts.query)))
         content = self.objects.get((bucket, key))
