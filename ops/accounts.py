@@ -1,11 +1,10 @@
 """Credentials for an environment's account: the user's own, or the local cloud's."""
 
 import os
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from infra.environment import Environment
 from ops.errors import OperationError
@@ -14,10 +13,9 @@ from ops.refusals import EXPIRED, code, refusals_told
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def local_cloud_address(variables: Mapping[str, str] = os.environ) -> str | None:
-    """Return where AWS's services are, if `variables` (of a process) point at this machine."""
-    address = variables.get("AWS_ENDPOINT_URL", "")
-    return address if urlsplit(address).hostname in _LOOPBACK else None
+def in_local_cloud() -> bool:
+    """Tell whether this process's AWS services are on this machine."""
+    return urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname in _LOOPBACK
 
 
 def session_for(
@@ -38,7 +36,7 @@ def session_for(
     Raises:
         OperationError: the credentials are missing, expired, not accepted, or another account's.
     """
-    if local_cloud_address():
+    if in_local_cloud():
         session = boto3.Session(
             aws_access_key_id=environment.account,
             aws_secret_access_key="local",  # noqa: S106 - the local cloud checks no secret
@@ -102,6 +100,9 @@ def _require_account(
         if code(error) in EXPIRED:
             raise OperationError(f"{subject}: the credentials have expired: {other}") from error
         raise OperationError(f"{subject}: AWS does not accept the credentials ({error}): {other}") from error
+    except EndpointConnectionError as error:
+        local = ": `recommender up` starts the local cloud" if in_local_cloud() else ""
+        raise OperationError(f"{subject}: {str(error).rstrip('.')}{local}") from error
     except BotoCoreError as error:
         raise OperationError(f"{subject}: {str(error).rstrip('.')}: {other}") from error
     if identity["Account"] != environment.account:

@@ -1,6 +1,5 @@
 """The environment that is promoted to: its model bucket, and the package that the model becomes there."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -98,13 +97,3 @@ def registration_of(model: Model, environment: Environment, bucket: str, origin:
         response_types=package.response_types,
         metadata={key: package.recorded(key) for key in _CARRIED_OVER} | lineage,
     )
-
-
-def summary_of(metadata: Mapping[str, str]) -> str:
-    """Return the main figures of a package's metadata in one phrase."""
-    figures = [
-        f"{label} {float(metadata[key]):.4f}"
-        for label, key in (("accuracy", "accuracy"), ("AUC", "auc"), ("cross-entropy", "cross_entropy"))
-        if key in metadata
-    ]
-    return ", ".join(figures)

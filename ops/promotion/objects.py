@@ -58,12 +58,14 @@ class FetchedFile:
         path: where its bytes are now.
         sha256: of these bytes, in lower-case hexadecimal.
         size: in bytes.
+        content_type: as the object has it.
     """
 
     source: S3Object
     path: Path
     sha256: str
     size: int
+    content_type: str
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def fetch(s3: "S3Client", source: S3Object, path: Path, progress: Progress) -> F
                 size += len(chunk)
                 file.write(chunk)
                 progress(f"{path.name}: {size:,} of {total:,} bytes")
-    return FetchedFile(source, path, digest.hexdigest(), size)
+    return FetchedFile(source, path, digest.hexdigest(), size, answer["ContentType"])
 
 
 def find_object(s3: "S3Client", place: S3Object) -> StoredObject | None:
@@ -143,6 +145,7 @@ def store(s3: "S3Client", file: FetchedFile, place: S3Object) -> None:
             Bucket=place.bucket,
             Key=place.key,
             Body=content,
+            ContentType=file.content_type,
             ChecksumAlgorithm="SHA256",
             ChecksumSHA256=base64.b64encode(bytes.fromhex(file.sha256)).decode(),
         )

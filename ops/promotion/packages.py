@@ -79,6 +79,13 @@ class ModelPackage:
             )
         return self.metadata[key]
 
+    def figure(self, key: str) -> float | None:
+        """Return a metric of the metadata, or None if it is not there or no number."""
+        try:
+            return float(self.metadata[key])
+        except (KeyError, ValueError):
+            return None
+
     def require_usable(self) -> None:
         """Check that the package may be deployed.
 

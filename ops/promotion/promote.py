@@ -5,15 +5,10 @@ harmless: files that no package names yet, then a package that no pin names yet,
 """
 
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import boto3
 from rich.console import Console
-from rich.markup import escape
 
 from infra.environment import Environment, load_environment
 from ops.accounts import caller, session_for
@@ -21,102 +16,14 @@ from ops.errors import OperationError
 from ops.git import git, git_succeeds
 from ops.paths import CONFIG
 from ops.progress import step
-from ops.promotion.destination import Provenance, model_bucket, place_of, registration_of, summary_of
+from ops.promotion.destination import Provenance, model_bucket, place_of, registration_of
 from ops.promotion.lock import PromotionLock, promotion_lock
-from ops.promotion.objects import FetchedFile, find_object, store
-from ops.promotion.packages import (
-    ModelPackage,
-    completed,
-    package_name,
-    read_package,
-    register,
-    registered_copy,
-)
-from ops.promotion.pin import Pin, pin_of, write_pin
-from ops.promotion.source import Model, chosen_package, fetch_model
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sagemaker import SageMakerClient
-
-
-@dataclass(frozen=True)
-class Side:
-    """An environment with a session in its account."""
-
-    environment: Environment
-    session: boto3.Session
-
-    @property
-    def name(self) -> str:
-        """The environment's name."""
-        return self.environment.name
-
-    @cached_property
-    def s3(self) -> "S3Client":
-        """Amazon S3."""
-        return self.session.client("s3")
-
-    @cached_property
-    def sagemaker(self) -> "SageMakerClient":
-        """Amazon SageMaker AI."""
-        return self.session.client("sagemaker")
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """All that is known once everything has been checked and nothing has been changed."""
-
-    source: Side
-    target: Side
-    model: Model
-    bucket: str
-    """The target's model bucket."""
-    origin: Provenance
-
-    @property
-    def name(self) -> str:
-        """What others are told of it."""
-        return f"{self.source.name} → {self.target.name}"
-
-    def missing_files(self) -> list[FetchedFile]:
-        """Return the files that are not in the target's bucket with the right SHA-256."""
-        return [file for file in self.model.files if not self._is_there(file)]
-
-    def _is_there(self, file: FetchedFile) -> bool:
-        found = find_object(self.target.s3, place_of(file, self.model, self.bucket))
-        return found is not None and found.sha256 == file.sha256
-
-    def registered(self) -> ModelPackage | None:
-        """Return the package that an earlier run registered in the target, if it may be deployed.
-
-        Raises:
-            OperationError: it may not, because somebody rejected it there.
-        """
-        package = registered_copy(
-            self.target.sagemaker,
-            self.target.environment,
-            artifact_sha256=self.model.package.artifact_sha256,
-            source_package_arn=self.model.package.arn,
-        )
-        if package is not None and package.approval != "Approved":
-            raise OperationError(
-                f"{self.target.name} has this model already, as {package.name}, and there it is "
-                f"{package.approval}: approve it there if it is to serve, or promote another package"
-            )
-        return package
-
-    def register(self) -> str:
-        """Register the model in the target and return the package's ARN.
-
-        Raises:
-            OperationError: the source's package may no longer be deployed, or AWS refuses.
-        """
-        read_package(self.source.sagemaker, self.model.package.arn).require_usable()
-        return register(
-            self.target.sagemaker,
-            registration_of(self.model, self.target.environment, self.bucket, self.origin),
-        )
+from ops.promotion.objects import store
+from ops.promotion.packages import completed, package_name
+from ops.promotion.pin import Pin, write_pin
+from ops.promotion.plan import Promotion, Side
+from ops.promotion.promote_report import figures, show_next, show_plan
+from ops.promotion.source import chosen_package, fetch_model
 
 
 def promote(
@@ -155,14 +62,14 @@ def promote(
     with tempfile.TemporaryDirectory(prefix="promotion-") as folder:
         promotion = _prepared(console, sides, package, Path(folder), commit)
         if dry_run:
-            _show_plan(console, promotion)
+            show_plan(console, promotion)
             return
         with promotion_lock(
             promotion.target.s3, promotion.bucket, owner=promotion.origin.promoted_by, purpose=promotion.name
         ) as lock:
             pin = _carried_out(console, promotion, lock)
             changed = write_pin(target, pin, config=config)
-    _show_next(console, promotion, pin, changed=changed)
+    show_next(console, promotion, pin, changed=changed)
 
 
 def _checked(source: str, target: str, config: Path) -> tuple[Environment, Environment]:
@@ -189,7 +96,7 @@ def _prepared(
     with step(console, "Its files, and whether they are what was registered") as progress:
         model = fetch_model(source.s3, package, folder, progress)
     console.print(f"  artifact {package.artifact_sha256}, as recorded", soft_wrap=True)
-    console.print(f"  gate passed: {summary_of(package.metadata)}", soft_wrap=True)
+    console.print(f"  gate passed: {figures(package)}", soft_wrap=True)
     origin = Provenance(source.environment, commit, caller(target.session), datetime.now(UTC))
     promotion = Promotion(source, target, model, bucket, origin)
     # What cannot be registered is refused before anything is copied.
@@ -235,49 +142,3 @@ def _commit(config: Path) -> str:
         )
     # `--exclude=*`: by its hash, whatever tags there are.
     return git(config, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
-
-
-def _show_plan(console: Console, promotion: Promotion) -> None:
-    target, model = promotion.target, promotion.model
-    missing = promotion.missing_files()
-    console.print(f"\n[bold]What a promotion {promotion.name} would do[/bold]")
-    for file in model.files:
-        verb = "copy" if file in missing else "keep (there already)"
-        place = place_of(file, model, promotion.bucket).uri
-        console.print(f"  {verb} {escape(place)}, {file.size:,} bytes", soft_wrap=True)
-    package = promotion.registered()
-    if package is None:
-        console.print(f"  register it in {target.environment.model_package_group}, with", soft_wrap=True)
-        registration = registration_of(model, target.environment, promotion.bucket, promotion.origin)
-        for key, value in sorted(registration.metadata.items()):
-            console.print(f"    {key} = {escape(value)}", soft_wrap=True)
-    else:
-        console.print(f"  keep {package.arn} (registered already)", soft_wrap=True)
-    pinned = pin_of(target.environment)
-    if package is not None and pinned == Pin(package.arn, model.package.artifact_sha256):
-        console.print(f"  keep the pin in config/{target.name}.toml", soft_wrap=True)
-    else:
-        before = package_name(pinned.package_arn) if pinned else "nothing"
-        console.print(
-            f"  write the pin into config/{target.name}.toml (it pins {before} now)", soft_wrap=True
-        )
-    console.print("Nothing has been changed.")
-
-
-def _show_next(console: Console, promotion: Promotion, pin: Pin, *, changed: bool) -> None:
-    name = promotion.target.name
-    console.print(
-        f"\n[bold green]{promotion.name}[/bold green]: config/{name}.toml "
-        f"{'now pins' if changed else 'already pins'} {package_name(pin.package_arn)}",
-        soft_wrap=True,
-    )
-    version = package_name(pin.package_arn)
-    console.print(
-        "Next:\n"
-        f"  git switch -c promote-{version.replace('/', '-')} && "
-        f'git commit -m "Promote {version}" config/{name}.toml\n'
-        "  open a pull request with it; then, or by hand:\n"
-        f"  npx cdk deploy --all -c env={name}",
-        soft_wrap=True,
-        markup=False,
-    )

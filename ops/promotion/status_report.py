@@ -67,8 +67,8 @@ def _cells(status: EnvironmentStatus, now: datetime) -> list[Text]:
     return [
         Text(served.rpartition("/")[2] if served else _UNKNOWN),
         Text(metadata.get("artifact_sha256", _UNKNOWN)[:_DIGITS]),
-        Text(_figure(metadata.get("accuracy"))),
-        Text(_figure(metadata.get("auc"))),
+        Text(_figure(package.figure("accuracy") if package else None)),
+        Text(_figure(package.figure("auc") if package else None)),
         Text(age(package.created, now) if package else _UNKNOWN),
         Text(_commit(metadata.get("git_commit"))),
         Text(status.state, style=colour),
@@ -83,16 +83,8 @@ def _commit(value: str | None) -> str:
     return value[:7] + ("*" if value.endswith("-dirty") else "")
 
 
-def _figure(value: str | None) -> str:
-    number = _number(value)
-    return _UNKNOWN if number is None else f"{number:.4f}"
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except ValueError:
-        return None  # registered by hand
+def _figure(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:.4f}"
 
 
 def _line(name: str, style: str, sentence: str) -> Text:
@@ -125,7 +117,7 @@ def _endpoint(endpoint: LiveEndpoint) -> dict[str, Any]:
 
 def _package(package: ModelPackage) -> dict[str, Any]:
     metadata = package.metadata
-    figures = {key: _number(metadata.get(key)) for key in ("accuracy", "auc", "cross_entropy")}
+    figures = {key: package.figure(key) for key in ("accuracy", "auc", "cross_entropy")}
     return {
         "arn": package.arn,
         "approval": package.approval,

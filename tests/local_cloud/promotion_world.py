@@ -146,7 +146,8 @@ class Place:
         )
 
     def put(self, key: str, body: bytes) -> str:
-        self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
+        kind = "application/json" if key.endswith(".json") else "application/octet-stream"
+        self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=kind)
         return f"s3://{self.bucket}/{key}"
 
     def read(self, key: str) -> bytes:

@@ -159,10 +159,12 @@ def test_the_live_model_arrives_byte_for_byte(world: World) -> None:
     assert world.staging.read(f"{FOLDER}/model.tar.gz") == ARTIFACT
     for name in FILES[1:]:
         assert world.staging.read(f"{FOLDER}/{name}") == world.dev.read(f"models/run-1/{name}")
-    stored = world.staging.client("s3").head_object(
-        Bucket=world.staging.bucket, Key=f"{FOLDER}/model.tar.gz", ChecksumMode="ENABLED"
-    )
-    assert "ChecksumSHA256" in stored, "S3 itself has checked the bytes"
+    for name in FILES:
+        stored = world.staging.client("s3").head_object(
+            Bucket=world.staging.bucket, Key=f"{FOLDER}/{name}", ChecksumMode="ENABLED"
+        )
+        assert "ChecksumSHA256" in stored, "S3 itself has checked the bytes"
+        assert (stored["ContentType"] == "application/json") == name.endswith(".json")
     arn = world.staging.environment.model_package_arn_prefix + "1"
     assert world.pin() == (arn, SHA256)
     assert "5 copied, 0 there already" in shown

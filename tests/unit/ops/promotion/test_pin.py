@@ -65,7 +65,7 @@ def test_nothing_else_changes(config: Path) -> None:
     assert [file.name for file in config.iterdir()] == ["staging.toml"]
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(
     comment=st.text(st.characters(blacklist_categories=["Cc", "Cs"]), max_size=20),
     form=st.sampled_from(
