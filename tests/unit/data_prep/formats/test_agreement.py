@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.errors import DataError
@@ -30,6 +30,8 @@ DIALECTS = {
     "movielens-csv": movielens.ML_CSV,
 }
 chances = st.randoms(use_true_random=False)
+# Files are opened, and the machine may have other work.
+unhurried = settings(deadline=None)
 
 
 class _Trickle(io.BytesIO):
@@ -76,6 +78,7 @@ def _exactness(text: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("layout", DIALECTS)
+@unhurried
 @given(
     chance=chances, rows=st.integers(1, 12), step=st.integers(1, 90), exact=st.sampled_from([0, 40, 1 << 13])
 )
@@ -91,6 +94,7 @@ def test_movielens_reads_back_in_pieces_of_any_size(
 
 
 @pytest.mark.parametrize("layout", DIALECTS)
+@unhurried
 @given(chance=chances, rows=st.integers(1, 6), exact=st.sampled_from([0, 1 << 13]))
 def test_movielens_with_a_wrong_byte_is_refused_at_its_line_or_read_as_it_stands(
     layout: str, chance: random.Random, rows: int, exact: int
@@ -101,6 +105,7 @@ def test_movielens_with_a_wrong_byte_is_refused_at_its_line_or_read_as_it_stands
         assert_agreement(content, DIALECTS[layout], plain)
 
 
+@unhurried
 @given(chances, st.integers(1, 12), st.integers(1, 90), st.sampled_from([0, 40, 1 << 13]))
 def test_any_ratings_read_back_in_pieces_of_any_size(
     chance: random.Random, rows: int, step: int, exact: int
@@ -113,6 +118,7 @@ def test_any_ratings_read_back_in_pieces_of_any_size(
         assert_agreement(content, dialect, layout, step=step)
 
 
+@unhurried
 @given(chances, st.integers(1, 6), st.sampled_from([0, 1 << 13]))
 def test_any_ratings_with_a_wrong_byte_are_refused_at_its_line_or_read_as_they_stand(
     chance: random.Random, rows: int, exact: int
@@ -188,6 +194,7 @@ def opened_rows(path: Path) -> list[Row] | None:
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("layout", DIALECTS)
+@unhurried
 @given(chance=chances, rows=st.integers(1, 6), damage=st.booleans())
 def test_movielens_is_found_and_read_in_a_folder_or_an_archive(
     layout: str, packed: bool, chance: random.Random, rows: int, damage: bool
@@ -205,6 +212,7 @@ def test_movielens_is_found_and_read_in_a_folder_or_an_archive(
             assert found is None or data.format == layout
 
 
+@unhurried
 @given(chance=chances, rows=st.integers(2, 6), damage=st.booleans())
 def test_any_ratings_are_found_and_read_as_one_file(chance: random.Random, rows: int, damage: bool) -> None:
     content, layout = samples.any_ratings(chance, rows)
@@ -223,6 +231,7 @@ def test_any_ratings_are_found_and_read_as_one_file(chance: random.Random, rows:
         raise AssertionError("a right file was refused")
 
 
+@unhurried
 @given(st.lists(st.binary(max_size=30), max_size=5), st.sampled_from([*DIALECTS.values()]))
 def test_any_bytes_are_rows_or_a_data_error(lines: list[bytes], dialect: Dialect) -> None:
     content = b"\n".join(lines)
