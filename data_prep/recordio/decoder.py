@@ -1,14 +1,11 @@
 """Reads records as sparse rows, many at a time."""
 
-import struct
-from typing import Any
-
 import numpy as np
 
 from data_prep.arrays import Booleans, Bytes, Floats, Integers
-from data_prep.errors import DataError
 from data_prep.protobuf import WireError, parse_record
-from data_prep.recordio.layout import CHUNK_ROWS, HEADER_BYTES, LENGTH_BITS, MAGIC, SparseRecords, windows
+from data_prep.recordio.frames import Frames, broken, find_frames
+from data_prep.recordio.layout import CHUNK_ROWS, LENGTH_BITS, SparseRecords, windows
 
 # A varint of so many bytes still fits int64.
 _INT64_VARINT_BYTES = 9
@@ -17,16 +14,15 @@ _INT64_VARINT_BYTES = 9
 def decode_sparse(data: bytes | bytearray | memoryview) -> SparseRecords:
     """Decode a whole RecordIO file or message of sparse float32 records.
 
-    Fields may come in any order, packed or not; unknown ones are passed over. Raises DataError, which gives
-    the number of the record (from 1) and its place, for a broken frame or message, a record split into
-    parts, tensors other than Float32Tensor, keys that do not fit values or shape, and records that differ in
-    shape.
+    Fields may come in any order, packed or not; unknown ones are passed over. Records may be split into
+    several frames. Raises DataError, which gives the number of the record (from 1) and its place, for a
+    broken frame or message, tensors other than Float32Tensor, keys that do not fit values or shape, and
+    records that differ in shape.
     """
-    buffer = np.frombuffer(data, dtype=np.uint8)
-    starts, lengths = _frames(buffer)
+    frames = find_frames(np.frombuffer(data, dtype=np.uint8))
+    starts = frames.places
     chunks = [
-        _decode_chunk(buffer, starts[row : row + CHUNK_ROWS], lengths[row : row + CHUNK_ROWS], row)
-        for row in range(0, len(starts), CHUNK_ROWS)
+        _decode_chunk(frames.part(row, row + CHUNK_ROWS), row) for row in range(0, len(starts), CHUNK_ROWS)
     ]
     if not chunks:
         nothing = np.empty(0, dtype=np.int64)
@@ -35,14 +31,14 @@ def decode_sparse(data: bytes | bytearray | memoryview) -> SparseRecords:
     shape = int(shapes[0])
     if (shapes != shape).any():
         row = int(np.argmax(shapes != shape))
-        raise _broken(row, starts[row], f"it has {shapes[row]} columns, those before it {shape}")
+        raise broken(row, starts[row], f"it has {shapes[row]} columns, those before it {shape}")
     indptr = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=indptr[1:])
     outside = keys >= shape
     if outside.any():
         element = int(np.argmax(outside))
         row = int(np.searchsorted(indptr, element, side="right")) - 1
-        raise _broken(row, starts[row], f"it has key {keys[element]}; the columns are 0 to {shape - 1}")
+        raise broken(row, starts[row], f"it has key {keys[element]}; the columns are 0 to {shape - 1}")
     return SparseRecords(labels, indptr, keys, values, shape)
 
 
@@ -50,40 +46,9 @@ def decode_sparse(data: bytes | bytearray | memoryview) -> SparseRecords:
 _Chunk = tuple[Floats, Integers, Integers, Floats, Integers]
 
 
-def _frames(buffer: Bytes) -> tuple[Integers, Integers]:
-    """Where each payload begins, and its length."""
-    words = buffer[: len(buffer) // 4 * 4].view("<u4")
-    heads = np.flatnonzero(words == MAGIC)
-    if len(heads) and heads[-1] + 1 < len(words):
-        lengths = words[heads + 1].astype(np.int64)
-        following = heads + 2 + (lengths + 3 >> 2)
-        whole = lengths.max() < 1 << LENGTH_BITS and len(buffer) % 4 == 0
-        if whole and heads[0] == 0 and following[-1] == len(words) and (following[:-1] == heads[1:]).all():
-            return 4 * heads + HEADER_BYTES, lengths
-    # Something is broken, or a payload happens to hold the magic number: follow the frames one by one.
-    found: list[tuple[int, int]] = []
-    at = 0
-    while at < len(buffer):
-        if at + HEADER_BYTES > len(buffer):
-            raise _broken(len(found), at, "the data ends within its frame's header")
-        magic, length = struct.unpack_from("<II", buffer.data, at)
-        if magic != MAGIC:
-            raise _broken(
-                len(found), at, f"its frame begins with {magic:08x}, not with RecordIO's {MAGIC:08x}"
-            )
-        if length >> LENGTH_BITS:
-            raise _broken(len(found), at, "it is split into several frames, which is not supported")
-        at += HEADER_BYTES
-        if at + length > len(buffer):
-            raise _broken(len(found), at, f"it is {length} bytes long, of which {len(buffer) - at} are there")
-        found.append((at, length))
-        at += length + -length % 4
-    starts, sizes = zip(*found, strict=True) if found else ((), ())
-    return np.array(starts, dtype=np.int64), np.array(sizes, dtype=np.int64)
-
-
-def _decode_chunk(buffer: Bytes, starts: Integers, lengths: Integers, first: int) -> _Chunk:
+def _decode_chunk(frames: Frames, first: int) -> _Chunk:
     """Read the layout that writers use for all rows at once; parse what is laid out otherwise row by row."""
+    buffer, starts, lengths = frames.buffer, frames.starts, frames.lengths
     plain, labels, counts, keys, values, shapes = _decode_plain(buffer, starts, lengths)
     others = np.flatnonzero(~plain)
     if not len(others):
@@ -95,9 +60,9 @@ def _decode_chunk(buffer: Bytes, starts: Integers, lengths: Integers, first: int
         try:
             features, label = parse_record(payload)
         except WireError as error:
-            raise _broken(first + row, starts[row], str(error)) from error
+            raise broken(first + row, frames.places[row], str(error)) from error
         if max(features.shape + features.keys) > np.iinfo(np.int64).max:
-            raise _broken(first + row, starts[row], "a key or the shape is past 2^63 - 1")
+            raise broken(first + row, frames.places[row], "a key or the shape is past 2^63 - 1")
         labels[row] = np.nan if label is None else label
         counts[row], shapes[row] = len(features.keys), features.shape[0]
         row_keys[row] = np.array(features.keys, dtype=np.int64)
@@ -224,11 +189,3 @@ def _unpack_varints(encoded: Bytes, starts: Integers, widths: Integers) -> Integ
         place += 1
         longer = longer[widths[longer] > place]
     return numbers
-
-
-def _broken(row: int | np.integer[Any], place: int | np.integer[Any], reason: str) -> DataError:
-    return DataError(
-        f"RecordIO data, record {row + 1}, byte {place}",
-        reason,
-        remedy="Write the file again, or download it again",
-    )

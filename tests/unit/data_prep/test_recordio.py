@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from data_prep.arrays import Bytes, Integers
 from data_prep.errors import DataError
 from data_prep.protobuf import message, varint
-from data_prep.recordio import MAGIC, SparseRecords, decode_sparse, decoder, encode_sparse, encoder
+from data_prep.recordio import (
+    MAGIC,
+    SparseRecords,
+    decode_sparse,
+    decoder,
+    encode_dense,
+    encode_sparse,
+    encoder,
+)
 
 # Written by Amazon's own tools: user column 0, movie column 948 of 2,625, label 5.0.
 AMAZONS_RECORD = bytes.fromhex(
@@ -183,6 +191,23 @@ def test_arrays_of_other_types_and_strides_are_encoded() -> None:
     assert b"".join(chunks) == _reference(rows, 300)
 
 
+@pytest.mark.parametrize("columns", [0, 1, 3, 200])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_dense_rows_are_written_without_keys_and_shape(columns: int, labelled: bool) -> None:
+    values = np.arange(5 * columns, dtype=np.float32).reshape(5, columns)
+    labels = np.array([1, 0, 0.5, -1, 9], dtype=np.float32)
+    expected = b"".join(
+        _frame(
+            _features(message(1, _packed(row.tolist())) if columns else b"")
+            + (_label(message(1, _packed([label]))) if labelled else b"")
+        )
+        for row, label in zip(values, labels.tolist(), strict=True)
+    )
+    assert b"".join(encode_dense(labels if labelled else None, values)) == expected
+    with pytest.raises(ValueError, match="there are 4 labels for 5 rows"):
+        list(encode_dense(labels[:4], values))
+
+
 def test_arrays_that_make_no_matrix_are_refused() -> None:
     one, keys, values = np.array([0, 1]), np.array([4]), np.ones(1, np.float32)
     labels = np.zeros(1, np.float32)
@@ -253,6 +278,37 @@ def test_a_payload_may_hold_the_magic_number() -> None:
     _check_decoded(decode_sparse(_encode(rows, 9)), rows, 9)
 
 
+def _in_parts(payload: bytes) -> bytes:
+    """As dmlc-core writes a record whose payload holds the magic number at multiples of four bytes."""
+    magic = struct.pack("<I", MAGIC)
+    parts, begin = [], 0
+    for at in range(0, len(payload) // 4 * 4, 4):
+        if payload[at : at + 4] == magic:
+            parts.append(payload[begin:at])
+            begin = at + 4
+    parts.append(payload[begin:])
+    if len(parts) == 1:
+        return _frame(payload)
+    flags = [1, *[2] * (len(parts) - 2), 3]
+    return b"".join(_frame(part, flag) for part, flag in zip(parts, flags, strict=True))
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=6),
+    st.lists(st.sampled_from([0.5, float(np.frombuffer(struct.pack("<I", MAGIC), "<f4")[0])]), min_size=5),
+    st.integers(0, 3),
+)
+def test_records_in_several_frames_are_read(lengths: list[int], values: list[float], shift: int) -> None:
+    rows = [Row(1.0, [1] * n, values[:n]) for n in lengths]
+    content = b""
+    for row in rows:
+        # An unknown field before the rest moves the values to where the magic number cuts.
+        (framed,) = (_encode([row], 9),)
+        (length,) = struct.unpack_from("<I", framed, 4)
+        content += _in_parts(message(15, bytes(shift)) + framed[8 : 8 + length])
+    _check_decoded(decode_sparse(content), rows, 9)
+
+
 def test_nothing_decodes_to_no_records() -> None:
     _check_decoded(decode_sparse(b""), [], 0)
 
@@ -276,7 +332,18 @@ _GOOD = AMAZONS_RECORD
             "its frame begins with d7230a0a, not with RecordIO's ced7230a",
         ),
         (b"1,2,3,4,5\n", "record 1, byte 0", "its frame begins with 2c322c31"),
-        (_GOOD + _frame(_PLAIN, flag=1), "record 2, byte 64", "it is split into several frames"),
+        (_GOOD + _frame(_PLAIN, flag=1), "record 2, byte 1[0-9]+", "the data ends before its last part"),
+        (
+            _GOOD + _frame(_PLAIN, flag=2),
+            "record 2, byte 64",
+            "its frame is of kind 2, where one is needed that b",
+        ),
+        (
+            _GOOD + _frame(_PLAIN, flag=1) + _GOOD,
+            "record 2, byte 1[0-9]+",
+            "its frame is of kind 0, where one is",
+        ),
+        (_GOOD + _frame(_PLAIN, flag=7), "record 2, byte 64", "its frame is of kind 7"),
         (_GOOD + _frame(b""), "record 2, byte 72", 'it has no features named "values"'),
         (_frame(_PLAIN_LABEL), "record 1, byte 8", 'it has no features named "values"'),
         (
