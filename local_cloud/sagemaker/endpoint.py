@@ -172,12 +172,8 @@ class Endpoint:
         with self._changed:
             old, self._fleet = self._fleet, fleet
             self._routes = routes(None, fleet, _all_of(fleet))
-        self.enter(
-            "InService",
-            EndpointConfigName=fleet.config_name,
-            FailureReason=None,
-            PendingDeploymentSummary=None,
-        )
+            self._record["EndpointConfigName"] = fleet.config_name
+        self.enter("InService", FailureReason=None, PendingDeploymentSummary=None)
         if old is not None:
             old.stop()
 
