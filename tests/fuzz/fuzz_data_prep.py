@@ -368,11 +368,11 @@ def _decoded_plainly(content: bytes) -> SparseRecords | None:
 
 
 def _same(one: SparseRecords, other: SparseRecords) -> bool:
-    """Whether two matrices are the same to the bit, NaN and all."""
+    """Whether two matrices are the same; a NaN equals any other, as Python's floats do not keep which it was."""
     arrays = ("labels", "indptr", "keys", "values")
     empty = len(one) == len(other) == 0
     return (empty or one.shape == other.shape) and all(
-        getattr(one, name).tobytes() == getattr(other, name).tobytes() for name in arrays
+        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in arrays
     )
 
 

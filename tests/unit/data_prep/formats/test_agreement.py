@@ -78,6 +78,7 @@ def _exactness(text: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("layout", DIALECTS)
+@pytest.mark.slow
 @unhurried
 @given(
     chance=chances, rows=st.integers(1, 12), step=st.integers(1, 90), exact=st.sampled_from([0, 40, 1 << 13])
@@ -94,6 +95,7 @@ def test_movielens_reads_back_in_pieces_of_any_size(
 
 
 @pytest.mark.parametrize("layout", DIALECTS)
+@pytest.mark.slow
 @unhurried
 @given(chance=chances, rows=st.integers(1, 6), exact=st.sampled_from([0, 1 << 13]))
 def test_movielens_with_a_wrong_byte_is_refused_at_its_line_or_read_as_it_stands(
@@ -105,6 +107,7 @@ def test_movielens_with_a_wrong_byte_is_refused_at_its_line_or_read_as_it_stands
         assert_agreement(content, DIALECTS[layout], plain)
 
 
+@pytest.mark.slow
 @unhurried
 @given(chances, st.integers(1, 12), st.integers(1, 90), st.sampled_from([0, 40, 1 << 13]))
 def test_any_ratings_read_back_in_pieces_of_any_size(
@@ -118,6 +121,7 @@ def test_any_ratings_read_back_in_pieces_of_any_size(
         assert_agreement(content, dialect, layout, step=step)
 
 
+@pytest.mark.slow
 @unhurried
 @given(chances, st.integers(1, 6), st.sampled_from([0, 1 << 13]))
 def test_any_ratings_with_a_wrong_byte_are_refused_at_its_line_or_read_as_they_stand(
@@ -194,6 +198,7 @@ def opened_rows(path: Path) -> list[Row] | None:
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("layout", DIALECTS)
+@pytest.mark.slow
 @unhurried
 @given(chance=chances, rows=st.integers(1, 6), damage=st.booleans())
 def test_movielens_is_found_and_read_in_a_folder_or_an_archive(
@@ -212,6 +217,7 @@ def test_movielens_is_found_and_read_in_a_folder_or_an_archive(
             assert found is None or data.format == layout
 
 
+@pytest.mark.slow
 @unhurried
 @given(chance=chances, rows=st.integers(2, 6), damage=st.booleans())
 def test_any_ratings_are_found_and_read_as_one_file(chance: random.Random, rows: int, damage: bool) -> None:
@@ -231,6 +237,7 @@ def test_any_ratings_are_found_and_read_as_one_file(chance: random.Random, rows:
         raise AssertionError("a right file was refused")
 
 
+@pytest.mark.slow
 @unhurried
 @given(st.lists(st.binary(max_size=30), max_size=5), st.sampled_from([*DIALECTS.values()]))
 def test_any_bytes_are_rows_or_a_data_error(lines: list[bytes], dialect: Dialect) -> None:
