@@ -24,7 +24,16 @@ from xml.etree import ElementTree
 from ministack import app
 from ministack.core import lambda_runtime, responses, router
 from ministack.services import cloudformation as cloudformation_service
-from ministack.services import cloudwatch, cloudwatch_logs, ecr, eventbridge, lambda_svc, s3, stepfunctions
+from ministack.services import (
+    cloudwatch,
+    cloudwatch_logs,
+    ecr,
+    eventbridge,
+    iam,
+    lambda_svc,
+    s3,
+    stepfunctions,
+)
 from ministack.services.cloudformation import custom_resource, handlers, provisioners, stacks
 
 from local_cloud.alarm_evaluation import AlarmRule
@@ -69,6 +78,7 @@ _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
     handlers: ("_ACTION_HANDLERS",),
     cloudformation_service: ("_change_sets", "_stacks"),
     s3: ("_bucket_tags", "_delete_bucket"),
+    iam: ("_create_oidc_provider", "_delete_oidc_provider"),
     custom_resource: ("deliver_response", "invoke_custom_resource", "_pending"),
     lambda_svc: (
         "_execute_function_with_config_scope",
@@ -153,6 +163,7 @@ def install(settings: Settings) -> SageMaker:
     _install_state_machine_integrations(sagemaker, batch)
     _install_resource_types(sagemaker)
     _install_batch_resource_types(batch)
+    _install_identity_provider_type()
     _have_asset_images(images)
     _install_corrections()
     return sagemaker
@@ -295,6 +306,30 @@ def _batch_provisioner(handler: batch_cloudformation.ResourceType) -> dict[str, 
         "update": lambda arn, old, new, _stack: handler.changed(_scope(), arn, old, new),
         "delete": lambda arn, _properties: handler.removed(_scope(), arn),
     }
+
+
+def _install_identity_provider_type() -> None:
+    """Add AWS::IAM::OIDCProvider: MiniStack has identity providers in IAM, but not in CloudFormation."""
+    kind = "AWS::IAM::OIDCProvider"
+
+    def create(_logical_id: str, properties: Mapping[str, Any], _stack: str) -> tuple[str, dict[str, Any]]:
+        request = {"Url": properties["Url"]} | {
+            f"ClientIDList.member.{number}": client
+            for number, client in enumerate(properties.get("ClientIdList", []), start=1)
+        }
+        status, _, answer = iam._create_oidc_provider(request)
+        document = ElementTree.fromstring(answer)  # noqa: S314 - MiniStack's own answer
+        if status != 200:
+            raise ValueError(document.findtext(".//{*}Message"))
+        arn = str(document.findtext(".//{*}OpenIDConnectProviderArn"))
+        return arn, {"Arn": arn}
+
+    def delete(arn: str, _properties: Mapping[str, Any]) -> None:
+        iam._delete_oidc_provider({"OpenIDConnectProviderArn": arn})
+
+    provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": delete}
+    provisioners._REPLACING_PROPERTIES[kind] = ("Url",)
+    provisioners._STACK_TAG_PROPERTY[kind] = ("Tags", "list")
 
 
 def _have_asset_images(images: Images) -> None:

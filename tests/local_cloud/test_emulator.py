@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import WaiterError
 
 from tests.local_cloud.conftest import (
     ROOT,
@@ -385,3 +387,38 @@ def test_a_stack_comes_to_export_what_it_did_not_before(cloud: RunningCloud) -> 
     cloudformation.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     assert name in [each["Name"] for each in cloudformation.list_exports()["Exports"]]
     assert change_set("again")["Status"] == "FAILED"
+
+
+def test_a_stack_makes_an_identity_provider(cloud: RunningCloud) -> None:
+    """What DeliveryStack has for GitHub: one for each account."""
+    cloudformation, iam = cloud.client("cloudformation"), cloud.client("iam")
+    provider = {
+        "Type": "AWS::IAM::OIDCProvider",
+        "Properties": {"Url": "https://token.actions.githubusercontent.com", "ClientIdList": ["one", "two"]},
+    }
+    output = {"Arn": {"Value": {"Fn::GetAtt": ["GitHub", "Arn"]}}}
+    template = json.dumps({"Resources": {"GitHub": provider}, "Outputs": output})
+    first, second = (f"identity-{uuid.uuid4().hex[:8]}" for _ in range(2))
+    cloudformation.create_stack(StackName=first, TemplateBody=template)
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=first, WaiterConfig={"Delay": 1})
+    (told,) = cloudformation.describe_stacks(StackName=first)["Stacks"][0]["Outputs"]
+
+    assert re.fullmatch(
+        r"arn:aws:iam::\d{12}:oidc-provider/token\.actions\.githubusercontent\.com", told["OutputValue"]
+    )
+    found = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=told["OutputValue"])
+    assert found["ClientIDList"] == ["one", "two"]
+
+    cloudformation.create_stack(StackName=second, TemplateBody=template)
+    with pytest.raises(WaiterError, match="terminal failure"):
+        cloudformation.get_waiter("stack_create_complete").wait(StackName=second, WaiterConfig={"Delay": 1})
+    reasons = [
+        event.get("ResourceStatusReason", "")
+        for event in cloudformation.describe_stack_events(StackName=second)["StackEvents"]
+    ]
+    assert any("already exists" in reason for reason in reasons)
+
+    cloudformation.delete_stack(StackName=first)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=first, WaiterConfig={"Delay": 1})
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_open_id_connect_provider(OpenIDConnectProviderArn=told["OutputValue"])
