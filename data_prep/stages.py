@@ -145,7 +145,9 @@ def encode(store: Store, shard: int, *, scratch: Path, progress: Progress) -> No
             progress("Encoding the train rows", done / len(buckets))
             path = store.fetch(_bucket_name(bucket), scratch)
             for rows in read_rows(path, bucket_row(settings)):
-                yield from _encoded(take(rows, stable_order(rows["key"].copy())), encoder)
+                order = stable_order(rows["key"].copy())
+                for first in range(0, len(rows), BLOCK_ROWS):
+                    yield from _encoded(take(rows, order[first : first + BLOCK_ROWS]), encoder)
 
     key = _shard_key(shard, settings.shards)
     path = scratch / f"shard-{shard:05}.protobuf"
