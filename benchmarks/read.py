@@ -1,6 +1,6 @@
 """How fast ratings are read from text: this project, which checks every character, against table readers.
 
-    uv run --with polars --with pandas --with pyarrow python benchmarks/read.py
+    uv run --with polars --with pandas --with pyarrow python -P benchmarks/read.py
 
 The other readers are no dependencies: those that are not installed are left out. All read the same files,
 hot in the page cache, and take turns, so that a busy machine slows all of them; trust the ratios rather than

@@ -87,7 +87,7 @@ class Source:
                 if b"\r" in lines:
                     lines = lines.replace(b"\r\n", b"\n")
                 text = lines.rstrip(b"\n") + b"\n" if lines.endswith(b"\n\n") else lines
-                if text.strip(b"\n"):
+                if text not in {b"", b"\n"}:
                     yield from _blank_lines(number, blank)
                     number += blank
                     yield number, text

@@ -368,7 +368,7 @@ def _decoded_plainly(content: bytes) -> SparseRecords | None:
 
 
 def _same(one: SparseRecords, other: SparseRecords) -> bool:
-    """Whether two matrices are the same; a NaN equals any other, as Python's floats do not keep which it was."""
+    """Whether two matrices are the same; any NaN equals any other: Python does not keep which it was."""
     arrays = ("labels", "indptr", "keys", "values")
     empty = len(one) == len(other) == 0
     return (empty or one.shape == other.shape) and all(
