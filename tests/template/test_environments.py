@@ -133,6 +133,8 @@ class TestFunctions:
             "release_model.handler.begin",
             "release_model.handler.check",
             "recommend.handler.handler",
+            "verify_model.handler.check",
+            "verify_model.handler.smoke_test",
         ],
     )
     def test_run_on_lambdas_python(self, dev: Assembly, handler: str) -> None:
