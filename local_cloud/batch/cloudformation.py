@@ -15,6 +15,10 @@ from local_cloud.sagemaker.cloudformation import HandlerError, Properties, Resou
 from local_cloud.sagemaker.scope import Scope
 
 
+_OF_UPDATES = ("ReplaceComputeEnvironment", "ResourceRetentionPolicy", "UpdatePolicy")
+"""Properties that only say how CloudFormation updates a resource."""
+
+
 class ResourceType:
     """A type: how CloudFormation creates, updates and deletes its resources; `Ref` gives the ARN."""
 
@@ -37,7 +41,8 @@ class ResourceType:
 
     def made(self, scope: Scope, logical_id: str, properties: Properties) -> Resource:
         """Create a resource. Raises HandlerError."""
-        named = {self.name_property: generated_name(logical_id), **properties}
+        given = {key: value for key, value in properties.items() if key not in _OF_UPDATES}
+        named = {self.name_property: generated_name(logical_id), **given}
         return self._resource(self._call(scope, self.create, named))
 
     def changed(self, scope: Scope, arn: str, _old: Properties, new: Properties) -> Resource:
@@ -45,7 +50,7 @@ class ResourceType:
         if not self.update:
             # A job definition is registered again: a new revision, with a new ARN.
             name = arn.rpartition("/")[2].partition(":")[0]
-            created = self._call(scope, self.create, {self.name_property: name, **new})
+            created = self._call(scope, self.create, {**new, self.name_property: name})
             self.removed(scope, arn)
             return self._resource(created)
         known = model().operation_model(self.update).input_shape.members
