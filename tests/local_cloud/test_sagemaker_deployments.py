@@ -381,11 +381,11 @@ def test_alarm_ends_when_nobody_asks_any_more(served: Served) -> None:
 
 def test_metrics_tell_the_fleets_apart(served: Served) -> None:
     second = config(served.world, STAND_IN_TAG="new")
-    with asking(served.world.cloud, served.name):
-        time.sleep(1)
+    with asking(served.world.cloud, served.name) as client:
+        wait_for(lambda: client.since(0)["old"] >= 20)
         served.update(second, canary())
+        wait_for(lambda: client.since(0)["new"] >= 20)
         served.settled()
-        time.sleep(1)
     cloudwatch = served.world.cloud.client("cloudwatch")
 
     def total(metric: str, **more: str) -> float:
@@ -401,10 +401,9 @@ def test_metrics_tell_the_fleets_apart(served: Served) -> None:
         )
         return float(sum(point["Sum"] for point in found["Datapoints"]))
 
-    time.sleep(1)
+    wait_for(lambda: total("Invocations") == len(client.models), 20)
     by_fleet = [total("Invocations", EndpointConfigName=name) for name in (served.config, second)]
-    assert min(by_fleet) > 10
-    assert sum(by_fleet) == total("Invocations")
+    assert by_fleet == [client.since(0)["old"], client.since(0)["new"]]
     assert total("Invocation5XXErrors") == total("Invocation4XXErrors") == 0
     # Microseconds: a local request takes between a tenth and a few hundred milliseconds.
     assert 100 < total("ModelLatency") / total("Invocations") < 500_000
