@@ -14,7 +14,6 @@ from local_cloud.batch.states import to_members
 from local_cloud.sagemaker.cloudformation import HandlerError, Properties, Resource, generated_name
 from local_cloud.sagemaker.scope import Scope
 
-
 _OF_UPDATES = ("ReplaceComputeEnvironment", "ResourceRetentionPolicy", "UpdatePolicy")
 """Properties that only say how CloudFormation updates a resource."""
 
