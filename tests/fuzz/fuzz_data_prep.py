@@ -56,6 +56,7 @@ _DIALECTS: Mapping[str, Dialect] = {
     "movielens-csv": movielens.ML_CSV,
 }
 _LENGTH_BITS = 29
+_MAGIC_BYTES = struct.pack("<I", MAGIC)
 
 
 class WrongError(AssertionError):
@@ -212,9 +213,11 @@ def _archive(chance: random.Random, folder: Path, case: list[bytes]) -> str:
 
 
 def _tensors(chance: random.Random, _folder: Path, case: list[bytes]) -> str:
-    """Records of sparse rows, with damage or without."""
+    """Records of sparse rows, in parts or whole, with damage or without."""
     matrix = _matrix(chance)
     whole = b"".join(encode_sparse(matrix.labels, matrix.indptr, matrix.keys, matrix.values, matrix.shape))
+    if chance.random() < 0.5:
+        whole = _in_parts(whole)
     damaged = bytearray(whole)
     for _ in range(chance.choice([0, 1, 1, 2, 4])):
         if damaged:
@@ -323,7 +326,48 @@ def _matrix(chance: random.Random) -> SparseRecords:
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     keys = generator.integers(0, shape, size=indptr[-1], dtype=np.int64)
     values = generator.normal(size=len(keys)).astype(np.float32)
+    if chance.random() < 0.5:
+        # These bytes make a record that is written in parts, where they stand in the right place.
+        values[generator.random(len(values)) < 0.5] = np.frombuffer(_MAGIC_BYTES, dtype="<f4")
     return SparseRecords(generator.normal(size=len(counts)).astype(np.float32), indptr, keys, values, shape)
+
+
+def _in_parts(content: bytes) -> bytes:
+    """The same records, cut where a payload holds the magic number at a multiple of four bytes."""
+    out = b""
+    for payload in _payloads(content) or []:
+        parts, first = [], 0
+        for at in range(0, len(payload) - 3, 4):
+            if payload[at : at + 4] == _MAGIC_BYTES:
+                parts.append(payload[first:at])
+                first = at + 4
+        parts.append(payload[first:])
+        last = len(parts) - 1
+        for place, part in enumerate(parts):
+            kind = 0 if not last else 1 if not place else 3 if place == last else 2
+            out += struct.pack("<II", MAGIC, kind << _LENGTH_BITS | len(part)) + part + bytes(-len(part) % 4)
+    return out
+
+
+def _payloads(content: bytes) -> list[bytes] | None:
+    """One frame after the other, parts joined by the magic number; None where they do not fit together."""
+    payloads: list[bytes] = []
+    at, before = 0, 0
+    while at < len(content):
+        if at + 8 > len(content):
+            return None
+        magic, word = struct.unpack_from("<II", content, at)
+        kind, length = word >> _LENGTH_BITS, word % (1 << _LENGTH_BITS)
+        part = content[at + 8 : at + 8 + length]
+        goes_on = before in {1, 2}
+        if magic != MAGIC or len(part) < length or kind > 3 or (kind in {2, 3}) != goes_on:
+            return None
+        if goes_on:
+            payloads[-1] += _MAGIC_BYTES + part
+        else:
+            payloads.append(part)
+        at, before = at + 8 + length + -length % 4, kind
+    return None if before in {1, 2} else payloads
 
 
 def _decoded_plainly(content: bytes) -> SparseRecords | None:
@@ -333,14 +377,10 @@ def _decoded_plainly(content: bytes) -> SparseRecords | None:
     keys: list[int] = []
     values: list[float] = []
     shape = 0
-    at = 0
-    while at < len(content):
-        if at + 8 > len(content):
-            return None
-        magic, length = struct.unpack_from("<II", content, at)
-        payload = content[at + 8 : at + 8 + length]
-        if magic != MAGIC or length >> _LENGTH_BITS or len(payload) < length:
-            return None
+    payloads = _payloads(content)
+    if payloads is None:
+        return None
+    for payload in payloads:
         try:
             features, label = parse_record(payload)
         except WireError:
@@ -357,7 +397,6 @@ def _decoded_plainly(content: bytes) -> SparseRecords | None:
         counts.append(len(features.keys))
         keys += features.keys
         values += features.values
-        at += 8 + length + -length % 4
     return SparseRecords(
         np.array(labels, dtype=np.float32),
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
