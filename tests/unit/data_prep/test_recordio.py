@@ -123,7 +123,7 @@ def test_the_bytes_are_amazons() -> None:
     _check_decoded(decode_sparse(AMAZONS_RECORD), [Row(5.0, [0, 948], [1.0, 1.0])], 2625)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(_matrices, st.sampled_from([1, 3, 16]))
 def test_any_matrix_is_written_as_the_reference_writes_it_and_read_back(
     matrix: tuple[list[Row], int], chunk_rows: int
@@ -137,6 +137,7 @@ def test_any_matrix_is_written_as_the_reference_writes_it_and_read_back(
         _check_decoded(decode_sparse(encoded), rows, shape)
 
 
+@settings(deadline=None)
 @given(_matrices)
 def test_records_without_labels_are_written_and_read(matrix: tuple[list[Row], int]) -> None:
     rows, shape = matrix
@@ -293,6 +294,7 @@ def _in_parts(payload: bytes) -> bytes:
     return b"".join(_frame(part, flag) for part, flag in zip(parts, flags, strict=True))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 5), min_size=1, max_size=6),
     st.lists(st.sampled_from([0.5, float(np.frombuffer(struct.pack("<I", MAGIC), "<f4")[0])]), min_size=5),

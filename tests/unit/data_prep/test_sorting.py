@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -8,6 +8,7 @@ from data_prep.sorting import stable_order
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.uint32, np.uint8])
+@settings(deadline=None)
 @given(data=st.data())
 def test_it_sorts_as_numpy_does(dtype: type, data: st.DataObject) -> None:
     limits = np.iinfo(dtype)
