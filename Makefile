@@ -73,7 +73,7 @@ lint: $(VENV)/.development
 types: $(VENV)/.development
 	mypy
 
-unit: $(VENV)/.development
+unit: $(VENV)/.development node_modules/.package-lock.json
 	pytest tests/unit -n 2 -q
 
 template: $(VENV)/.development node_modules/.package-lock.json

@@ -100,10 +100,11 @@ class PreparationJobs(Construct):
         """
         stack = Stack.of(self)
         allow(role, "batch:SubmitJob", on=[self.definition.job_definition_arn, self.queue.job_queue_arn])
+        allow(role, "batch:DescribeJobs", on="*", because="DescribeJobs acts on nothing that IAM can name")
         allow(
             role,
-            *("batch:DescribeJobs", "batch:TerminateJob"),
-            on="*",
+            "batch:TerminateJob",
+            on=stack.format_arn(service="batch", resource="job", resource_name="*"),
             because="AWS Batch names a job when it is submitted",
         )
         allow(

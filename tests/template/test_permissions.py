@@ -17,6 +17,7 @@ from tests.template.assembly import Assembly
 
 # These act on no resource that a policy can name, or AWS documents them with "*".
 WITHOUT_RESOURCE = {
+    "batch:DescribeJobs": "a description of the account's jobs",
     "cloudwatch:PutMetricData": "narrowed by its namespace condition",
     "ecr:GetAuthorizationToken": "a token of the account",
     "logs:CreateLogDelivery": "Step Functions' logging",
@@ -135,6 +136,8 @@ def test_a_pattern_stays_within_the_environment(any_assembly: Assembly) -> None:
         "<*>/*",  # objects of a bucket
         f"arn:*:sagemaker:*/{prefix}-*",
         f"arn:*:sagemaker:*:model-package/{prefix}/*",
+        f"arn:*:logs:*:log-group:/aws/batch/{prefix}-*:log-stream:[*]",
+        "arn:*:batch:*:job/[*]",
         "arn:*:logs:*:log-group:/aws/sagemaker/*Jobs*",
         "arn:*:logs:*:log-group:/aws/sagemaker/Endpoints*",
         "arn:*:states:*:execution:<WorkflowStateMachine*.Name>:*",
