@@ -10,7 +10,7 @@ and doing it twice, even at once, writes the same bytes.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -134,7 +134,7 @@ def encode(store: Store, shard: int, *, scratch: Path, progress: Progress) -> No
         raise DataError(
             store.uri, f"there is no shard {shard}", remedy=f"Give one from 0 to {settings.shards - 1}"
         )
-    if _read_shard(store, shard) is not None:
+    if _read_shard(store, shard, store.sizes()) is not None:
         return
     described = Catalog.load(store.fetch(catalog.FILE_NAME, scratch))
     encoder = _encoder(described, lambda: store.fetch(histories.FILE_NAME, scratch))
@@ -170,7 +170,8 @@ def finish(store: Store, *, scratch: Path) -> Manifest:
 
 
 def _complete(store: Store, planned: Plan) -> Manifest:
-    shards = [_read_shard(store, number) for number in range(planned.settings.shards)]
+    sizes = store.sizes()
+    shards = [_read_shard(store, number, sizes) for number in range(planned.settings.shards)]
     missing = [str(number) for number, shard in enumerate(shards) if shard is None]
     if missing:
         raise DataError(
@@ -454,10 +455,11 @@ def _read_plan(store: Store) -> Plan | None:
     return planned if all(sizes.get(name) == size for name, size in expected.items()) else None
 
 
-def _read_shard(store: Store, shard: int) -> _Shard | None:
-    """A shard's record, None where the shard is not encoded."""
-    found = _read_json(store, _record_name(shard), _Shard)
-    return found if found and store.sizes().get(found.facts.key) == found.facts.bytes else None
+def _read_shard(store: Store, shard: int, sizes: Mapping[str, int]) -> _Shard | None:
+    """A shard's record, None where the shard is not encoded; `sizes` are those of the store."""
+    name = _record_name(shard)
+    found = _read_json(store, name, _Shard) if name in sizes else None
+    return found if found and sizes.get(found.facts.key) == found.facts.bytes else None
 
 
 def _read_json(store: Store, name: str, kind: type[_Content]) -> _Content | None:
