@@ -160,16 +160,23 @@ def finish(store: Store, *, scratch: Path) -> Manifest:
     """Do the last step. Raises DataError where a shard is not encoded."""
     finished = read_manifest(store)
     if finished is None:
-        planned = _read_plan(store)
-        if planned is None:
-            raise _unplanned(store)
-        finished = _complete(store, planned)
-        _put_json(store, manifest.FILE_NAME, finished, scratch)
+        try:
+            finished = _complete(store)
+        except DataError:
+            # Another run may have finished meanwhile, and removed what this one looks for.
+            finished = read_manifest(store)
+            if finished is None:
+                raise
+        else:
+            _put_json(store, manifest.FILE_NAME, finished, scratch)
     store.remove([name for name in store.sizes() if name.startswith(_PARTS)])
     return finished
 
 
-def _complete(store: Store, planned: Plan) -> Manifest:
+def _complete(store: Store) -> Manifest:
+    planned = _read_plan(store)
+    if planned is None:
+        raise _unplanned(store)
     sizes = store.sizes()
     shards = [_read_shard(store, number, sizes) for number in range(planned.settings.shards)]
     missing = [str(number) for number, shard in enumerate(shards) if shard is None]
