@@ -17,6 +17,7 @@ from infra.environment import Environment
 from infra.function import BundledFunction
 from infra.log_group import log_group
 from infra.permission import allow
+from infra.served_model import allow_to_see_the_served_model
 from infra.storage import MODELS_PREFIX, StorageStack
 
 STAGE: Final = "v1"
@@ -75,23 +76,24 @@ class RecommendationApi(Construct):
             "sagemaker:InvokeEndpoint",
             on=sagemaker_arn(Stack.of(self), "endpoint", endpoint.name),
         )
+        allow_to_see_the_served_model(role, self._settings)
         allow(
             role,
             "sagemaker:DescribeModelPackage",
             on=sagemaker_arn(Stack.of(self), "model-package", f"{self._settings.model_package_group}/*"),
-            because="Functions of the release before still describe their package while the endpoint changes",
+            because="While the endpoint changes from one package to another it serves both",
         )
         allow(
             role,
             "s3:GetObject",
             on=[
                 storage.objects(storage.models, f"{MODELS_PREFIX}*/{file}")
-                for file in ("catalog.json", "histories.bin")
+                for file in ("catalog.json", "histories.bin", "reference.json")
             ],
-            because="The released package decides which model's files are read",
+            because="The packages that the endpoint serves decide which models' files are read",
         )
         allow(role, "kms:Decrypt", on=storage.key.key_arn)
-        # The new function must not ask the old endpoint about movies that it does not know.
+        # Before, the endpoint would refuse every request that the new function makes at first.
         function.node.add_dependency(endpoint)
         return function
 

@@ -8,10 +8,11 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra import images
-from infra.arns import model_package_arns, parameter_arn, sagemaker_arn, stack_arns
-from infra.environment import PROJECT, DeliverySettings, Environment
+from infra.arns import model_package_arns, parameter_arn, stack_arns
+from infra.environment import DeliverySettings, Environment
 from infra.environment_stack import EnvironmentStack, stack_name
 from infra.permission import allow
+from infra.served_model import allow_to_see_the_served_model
 from infra.storage import MODELS_PREFIX, PROMOTIONS_PREFIX, StorageStack
 
 ISSUER: Final = "token.actions.githubusercontent.com"
@@ -115,20 +116,7 @@ class DeliveryStack(EnvironmentStack):
             [settings.name, PROMOTION_ENVIRONMENT],
         )
         self._allow_to_read_models(role)
-        allow(role, "sagemaker:DescribeEndpoint", on=sagemaker_arn(self, "endpoint", settings.endpoint_name))
-        # The stacks' tags are on every resource that they make.
-        own = {"aws:ResourceTag/project": PROJECT, "aws:ResourceTag/environment": settings.name}
-        for kind, action in (
-            ("endpoint-config", "sagemaker:DescribeEndpointConfig"),
-            ("model", "sagemaker:DescribeModel"),
-        ):
-            allow(
-                role,
-                action,
-                on=sagemaker_arn(self, kind, "*"),
-                because="CloudFormation names it anew with each change; the tags say whose it is",
-                conditions={"StringEquals": own},
-            )
+        allow_to_see_the_served_model(role, settings)
         if settings.training is not None:
             allow(role, "ssm:GetParameter", on=parameter_arn(self, settings.model_package_parameter))
         for part, actions in (

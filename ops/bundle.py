@@ -26,7 +26,7 @@ PLATFORM = "aarch64-manylinux_2_28"
 SHARED_PACKAGES: Mapping[str, tuple[str, ...]] = {
     "prepare_data": ("data_prep",),
     "evaluate_model": ("data_prep", "evaluation"),
-    "recommend": ("data_prep",),
+    "recommend": ("data_prep", "evaluation"),
     "first_model": (),
     "release_model": (),
     "verify_model": ("evaluation",),

@@ -5,11 +5,11 @@ import sys
 
 from recommend.api import create_app
 from recommend.openapi import describe
-from recommend.recommender import Recommender
+from recommend.served_models import ServedModels
 
 
-def _no_recommender() -> Recommender:
+def _no_models() -> ServedModels:
     raise NotImplementedError("describing the API needs no model")
 
 
-sys.stdout.write(json.dumps(describe(create_app(_no_recommender), server_url="/"), indent=2) + "\n")
+sys.stdout.write(json.dumps(describe(create_app(_no_models), server_url="/"), indent=2) + "\n")

@@ -12,8 +12,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from recommend import openapi
 from recommend.error_responses import ErrorResponses
 from recommend.errors import ModelFailedError, UnavailableError
-from recommend.recommender import Recommender
 from recommend.schemas import MAXIMUM_COUNT, Health, PredictionRequest, Predictions, Recommendations
+from recommend.served_models import ServedModels
 
 _RECOMMENDATIONS = "/users/<user>/recommendations"
 _PREDICTIONS = "/predictions"
@@ -23,8 +23,8 @@ _OPENAPI = "/openapi.json"
 _MODEL_ERRORS = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def create_app(recommender: Callable[[], Recommender]) -> APIGatewayRestResolver:
-    """Return the application. `recommender` is called for each request, and may raise as a route may."""
+def create_app(models: Callable[[], ServedModels]) -> APIGatewayRestResolver:
+    """Return the application. `models` is called for each request, and may raise as a route may."""
     app = APIGatewayRestResolver(
         enable_validation=True,
         response_validation_error_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -48,7 +48,9 @@ def create_app(recommender: Callable[[], Recommender]) -> APIGatewayRestResolver
             float, Query(ge=0, le=1, description="Only movies with at least this score.")
         ] = 0.0,
     ) -> Recommendations:
-        return recommender().recommend(unquote(user), count=count, minimum_score=threshold)
+        return models().ask(
+            lambda model: model.recommend(unquote(user), count=count, minimum_score=threshold)
+        )
 
     @app.post(
         _PREDICTIONS,
@@ -67,7 +69,7 @@ def create_app(recommender: Callable[[], Recommender]) -> APIGatewayRestResolver
         ),
     )
     def predict(request: Annotated[PredictionRequest, Body()]) -> Predictions:
-        return recommender().predict(request.pairs)
+        return models().ask(lambda model: model.predict(request.pairs))
 
     @app.get(
         _HEALTH,
@@ -77,12 +79,10 @@ def create_app(recommender: Callable[[], Recommender]) -> APIGatewayRestResolver
         responses=openapi.responses("The model answers.", HTTPStatus.SERVICE_UNAVAILABLE),
     )
     def health() -> Health:
-        current = recommender()
         try:
-            current.check()
+            return models().ask(lambda model: model.check())
         except ModelFailedError as error:
             raise UnavailableError(str(error)) from error
-        return Health(status="ok", endpoint=current.endpoint.name, model_package=current.model_package)
 
     @app.get(_OPENAPI, include_in_schema=False)
     def description() -> Response[str]:

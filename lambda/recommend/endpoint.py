@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from data_prep.recordio import SparseRecords
-from recommend.errors import ModelFailedError, UnavailableError
+from recommend.errors import ModelFailedError, OtherModelError, UnavailableError
+from recommend.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -29,27 +31,47 @@ _TRANSIENT_ERRORS = {
     "ThrottlingException",
 }
 
+_ATTEMPTS: Final = 10
+"""How often a part of a request is sent: if half of the instances are another model's, 1 in 1,024 fails."""
+
 logger = Logger(child=True)
 
 
 class Endpoint:
-    """A deployed binary Factorization Machines model."""
+    """A deployed binary Factorization Machines model, or two while one replaces the other."""
 
     def __init__(self, client: "SageMakerRuntimeClient", *, name: str) -> None:
         self.name = name
         self._client = client
 
-    def scores(self, batches: Iterable[SparseRecords]) -> list[float]:
-        """Return one probability per row of all batches, in their order.
+    def scores(self, batches: Iterable[SparseRecords], *, by: Fingerprint) -> list[float]:
+        """Return one probability per row of all batches, in their order, all by the model of a fingerprint.
 
         Raises:
             UnavailableError: the endpoint cannot be reached, is not there, throttles, or is not ready.
-            ModelFailedError: the model answers with an error, or with anything but one probability per row.
+            OtherModelError: what answers is, or may be, another model.
+            ModelFailedError: the model answers with anything but one probability per row.
         """
         scores: list[float] = []
-        for body, instances in _request_bodies(instance for rows in batches for instance in _instances(rows)):
-            scores += _scores(self._invoke(body), instances)
+        instances = (instance for rows in batches for instance in _instances(rows))
+        for body, count in _request_bodies(list(_instances(by.rows)), instances):
+            # The first part tells whether this model serves at all.
+            ask = self._ask_until_answered if scores else self._ask
+            scores += ask(body, count, by)
         return scores
+
+    def _ask_until_answered(self, body: bytes, count: int, by: Fingerprint) -> list[float]:
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(OtherModelError):
+                return self._ask(body, count, by)
+        return self._ask(body, count, by)
+
+    def _ask(self, body: bytes, count: int, by: Fingerprint) -> list[float]:
+        scores = _scores(self._invoke(body), count)
+        known = len(by.scores)
+        if not by.fits(scores[:known]):
+            raise OtherModelError("The endpoint's model is not the one that it should be.")
+        return scores[known:]
 
     def _invoke(self, body: bytes) -> bytes:
         try:
@@ -58,13 +80,15 @@ class Endpoint:
             )
             return response["Body"].read()
         except ClientError as error:
-            logger.exception("InvokeEndpoint failed")
             code = error.response["Error"]["Code"]
             if code == "ModelError":
+                # Which error a model gives to another one's columns is not documented.
+                logger.warning("The model answered with an error", error=str(error))
                 status = error.response.get("OriginalStatusCode", "unknown")
-                raise ModelFailedError(
+                raise OtherModelError(
                     f"The model answered with an error (its status code: {status})."
                 ) from error
+            logger.exception("InvokeEndpoint failed")
             # An endpoint that does not exist has no error code of its own, only a validation error.
             absent = code == "ValidationError" and "not found" in error.response["Error"]["Message"]
             if absent or code in _TRANSIENT_ERRORS:
@@ -97,17 +121,20 @@ def _number(value: np.float32) -> str:
     return np.format_float_positional(value, trim="-")
 
 
-def _request_bodies(instances: Iterable[str]) -> Iterator[tuple[bytes, int]]:
-    """Yield request bodies within the size limit, each with its number of instances."""
-    part: list[str] = []
-    size = 0
+def _request_bodies(first: list[str], instances: Iterable[str]) -> Iterator[tuple[bytes, int]]:
+    """Yield request bodies within the size limit, each with its number of instances.
+
+    Each begins with `first`.
+    """
+    beginning = sum(len(instance) + 1 for instance in first)
+    part, size = list(first), beginning
     for instance in instances:
-        if part and size + len(instance) + 1 > _REQUEST_BYTES:
+        if len(part) > len(first) and size + len(instance) + 1 > _REQUEST_BYTES:
             yield _request_body(part), len(part)
-            part, size = [], 0
+            part, size = list(first), beginning
         part.append(instance)
         size += len(instance) + 1
-    if part:
+    if len(part) > len(first):
         yield _request_body(part), len(part)
 
 

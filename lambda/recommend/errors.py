@@ -15,3 +15,10 @@ class UnavailableError(RecommenderError):
 
 class ModelFailedError(RecommenderError):
     """The endpoint was reached, but the model did not give usable scores."""
+
+
+class OtherModelError(ModelFailedError):
+    """What was asked may be another model than the one that the request was made for.
+
+    It refused the request, or does not score as that model does.
+    """

@@ -13,6 +13,8 @@ from recommend.api import create_app
 from recommend.endpoint import Endpoint
 from recommend.model_data import load_model_data
 from recommend.recommender import Recommender
+from recommend.served_models import ServedModels
+from recommend.served_packages import ServedPackages
 from recommend.settings import Settings
 
 # API Gateway waits 29 seconds for the function: two attempts must fit.
@@ -24,22 +26,22 @@ logger = Logger()
 
 
 @cache
-def _recommender() -> Recommender:
-    """Load the model's data once per execution environment; a new model package starts new ones."""
+def _models() -> ServedModels:
+    """Load the released model once per execution environment; another release starts new ones."""
     settings = Settings.from_environment()
-    data = load_model_data(
-        sagemaker=boto3.client("sagemaker", config=_CLIENT_CONFIG),
-        s3=boto3.client("s3", config=_CLIENT_CONFIG),
-        model_package_arn=settings.model_package_arn,
-    )
-    endpoint = Endpoint(
-        boto3.client("sagemaker-runtime", config=_CLIENT_CONFIG),
-        name=settings.endpoint_name,
-    )
-    return Recommender(model_package=settings.model_package_arn, data=data, endpoint=endpoint)
+    sagemaker = boto3.client("sagemaker", config=_CLIENT_CONFIG)
+    s3 = boto3.client("s3", config=_CLIENT_CONFIG)
+    endpoint = Endpoint(boto3.client("sagemaker-runtime", config=_CLIENT_CONFIG), name=settings.endpoint_name)
+
+    def load(model_package: str) -> Recommender:
+        data = load_model_data(sagemaker=sagemaker, s3=s3, model_package_arn=model_package)
+        return Recommender(model_package=model_package, data=data, endpoint=endpoint)
+
+    packages = ServedPackages(sagemaker, endpoint_name=settings.endpoint_name)
+    return ServedModels(load(settings.model_package_arn), load=load, packages=packages.now)
 
 
-_app = create_app(_recommender)
+_app = create_app(_models)
 
 
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST)

@@ -1,4 +1,4 @@
-"""Loads what a model package's training left beside its artifact: the catalog and the users' histories."""
+"""Loads what a model package's training and evaluation left beside its artifact."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from data_prep.catalog import Catalog
 from data_prep.histories import HistoryIndex
+from evaluation.reference import Reference
 from recommend.errors import UnavailableError
+from recommend.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,27 +24,31 @@ logger = Logger(child=True)
 
 @dataclass(frozen=True)
 class ModelData:
-    """A model's columns, titles, users and what each user has rated."""
+    """A model's columns, titles, users, what each user has rated, and what tells the model from others."""
 
     catalog: Catalog
     histories: HistoryIndex
+    fingerprint: Fingerprint
 
 
 def load_model_data(*, sagemaker: "SageMakerClient", s3: "S3Client", model_package_arn: str) -> ModelData:
-    """Read the catalog now and the histories on demand, from where the package's metadata says they are.
+    """Read the histories on demand and the rest now, from where the package's metadata says they are.
 
     Raises:
         UnavailableError: AWS refused or did not answer.
         KeyError: the package has no such metadata.
         data_prep.errors.DataError: the catalog or the histories are not such.
+        evaluation.errors.EvaluationError: the reference scores are not such.
     """
     with _as_unavailable():
         package = sagemaker.describe_model_package(ModelPackageName=model_package_arn)
         metadata = package["CustomerMetadataProperties"]
-        catalog = _S3Object(s3, metadata["catalog_uri"])
+        catalog = _S3Object(s3, metadata["catalog_uri"]).read()
+        reference = _S3Object(s3, metadata["reference_uri"]).read()
         return ModelData(
-            catalog=Catalog.loads(catalog.read(), name=metadata["catalog_uri"]),
+            catalog=Catalog.loads(catalog, name=metadata["catalog_uri"]),
             histories=HistoryIndex(_S3Object(s3, metadata["histories_uri"]).read_range),
+            fingerprint=Fingerprint.of(Reference.loads(reference, name=metadata["reference_uri"])),
         )
 
 

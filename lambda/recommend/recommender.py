@@ -10,7 +10,7 @@ from data_prep.features import FeatureEncoder
 from recommend.endpoint import Endpoint
 from recommend.errors import UnknownMovieError
 from recommend.model_data import ModelData
-from recommend.schemas import Pair, Prediction, Predictions, Recommendation, Recommendations
+from recommend.schemas import Health, Pair, Prediction, Predictions, Recommendation, Recommendations
 
 _LIKED_SCORE = 0.5
 _NAMED_AT_MOST = 10
@@ -21,13 +21,17 @@ _NEW_USER_NOTE = (
 
 
 class Recommender:
-    """One deployed model."""
+    """One deployed model.
+
+    Where the endpoint does not serve it, or not it alone, each answer may fail with OtherModelError.
+    """
 
     def __init__(self, *, model_package: str, data: ModelData, endpoint: Endpoint) -> None:
         self.model_package = model_package
-        self.endpoint = endpoint
+        self._endpoint = endpoint
         self._catalog = data.catalog
         self._histories = data.histories
+        self._fingerprint = data.fingerprint
         self._encoder = FeatureEncoder(data.catalog, data.histories)
 
     def recommend(self, user: str, *, count: int, minimum_score: float) -> Recommendations:
@@ -91,17 +95,19 @@ class Recommender:
             ],
         )
 
-    def check(self) -> None:
+    def check(self) -> Health:
         """Ask the endpoint for one score: proves that the model's data, the endpoint and the model are there.
 
         Raises:
             UnavailableError, ModelFailedError: they are not.
         """
         self._scores([None], [0])
+        return Health(status="ok", endpoint=self._endpoint.name, model_package=self.model_package)
 
     def _scores(self, users: Sequence[int | None], movies: Sequence[int]) -> list[float]:
         known = np.array([UNKNOWN if user is None else user for user in users], dtype=np.int64)
-        return self.endpoint.scores(self._encoder.batches(known, np.array(movies, dtype=np.int64)))
+        batches = self._encoder.batches(known, np.array(movies, dtype=np.int64))
+        return self._endpoint.scores(batches, by=self._fingerprint)
 
     def _recommendation(self, rank: int, movie: int, score: float) -> Recommendation:
         entry = self._catalog.movies[movie]

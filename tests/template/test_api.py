@@ -5,8 +5,8 @@ import re
 
 from recommend.api import create_app
 from recommend.openapi import describe
-from recommend.recommender import Recommender
 from recommend.schemas import PredictionRequest
+from recommend.served_models import ServedModels
 from tests.template.assembly import Assembly, Resource
 
 
@@ -26,10 +26,10 @@ def _routes(assembly: Assembly) -> dict[str, Resource]:
 
 
 def test_routes_are_those_that_the_function_describes(dev: Assembly) -> None:
-    def no_recommender() -> Recommender:
+    def no_models() -> ServedModels:
         raise NotImplementedError
 
-    paths = describe(create_app(no_recommender), server_url="/")["paths"]
+    paths = describe(create_app(no_models), server_url="/")["paths"]
     described = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
     assert set(_routes(dev)) == described | {"GET /openapi.json"}
 

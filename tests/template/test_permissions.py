@@ -198,13 +198,19 @@ def test_the_only_managed_policy_is_the_one_for_api_gateways_logs(any_assembly: 
         (
             "ApiRecommendRole",
             {"s3:GetObject"},
-            ["<Models*>/models/*/catalog.json", "*/histories.bin"],
+            ["<Models*>/models/*/catalog.json", "*/histories.bin", "*/reference.json"],
         ),
+        ("ApiRecommendRole", {"sagemaker:DescribeEndpointConfig"}, ["arn:*:endpoint-config/[*]"]),
+        ("ApiRecommendRole", {"sagemaker:DescribeModel"}, ["arn:*:model/[*]"]),
         ("EndpointRole", {"s3:GetObject"}, ["<Models*>/models/*"]),
         ("WorkflowJobRole", {"s3:GetObject"}, ["<Prepared*>/*"]),
         ("WorkflowJobRole", {"s3:PutObject"}, ["<Prepared*>/scores/*"]),
         ("FirstModelOnEventRole", {"s3:PutObject"}, ["<Raw*>/ratings/ml-100k.zip"]),
-        ("ApiRecommendRole", {"sagemaker:InvokeEndpoint"}, ["arn:*:endpoint/movie-recommender-dev"]),
+        (
+            "ApiRecommendRole",
+            {"sagemaker:DescribeEndpoint", "sagemaker:InvokeEndpoint"},
+            ["arn:*:endpoint/movie-recommender-dev"],
+        ),
         (
             "ApiRecommendRole",
             {"sagemaker:DescribeModelPackage"},

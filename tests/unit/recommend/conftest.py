@@ -16,7 +16,8 @@ from botocore.config import Config
 
 from recommend import handler
 
-PACKAGE = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev/1"
+GROUP = "arn:aws:sagemaker:us-east-1:111111111111:model-package/movie-recommender-dev"
+PACKAGE = f"{GROUP}/1"
 ENDPOINT = "movie-recommender-dev"
 USERS = ["1", "2", "10"]
 MOVIES: list[dict[str, Any]] = [
@@ -27,28 +28,6 @@ MOVIES: list[dict[str, Any]] = [
     {"id": "267", "title": "unknown", "genres": [], "year": None},
 ]
 RATED = {"1": [0, 3], "2": [], "10": [0, 1, 2, 3, 4]}
-
-
-def catalog() -> dict[str, Any]:
-    return {
-        "format_version": 1,
-        "dataset": "ml-100k",
-        "feature_dim": len(USERS) + len(MOVIES),
-        "groups": [
-            {"name": "user", "offset": 0, "size": len(USERS)},
-            {"name": "movie", "offset": len(USERS), "size": len(MOVIES)},
-        ],
-        "users": USERS,
-        "movies": [movie | {"ratings": 3, "likes": 1} for movie in MOVIES],
-    }
-
-
-def histories() -> bytes:
-    ends = [0]
-    for user in USERS:
-        ends.append(ends[-1] + len(RATED[user]))
-    rated = [movie for user in USERS for movie in RATED[user]]
-    return struct.pack(f"<8sQ{len(ends)}Q{len(rated)}I", b"MRHIST01", len(USERS), *ends, *rated)
 
 
 class _Raw(io.BytesIO):
@@ -63,9 +42,15 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def _body(request: AWSPreparedRequest) -> bytes:
+def asked(request: AWSPreparedRequest) -> Any:
+    """The content of a request's JSON body."""
     assert isinstance(request.body, bytes)
-    return request.body
+    return json.loads(request.body)
+
+
+def answer(**content: Any) -> Answer:
+    """A success with JSON content."""
+    return Answer(200, json.dumps(content).encode())
 
 
 def aws_error(status: int, code: str, message: str = "", **more: Any) -> Answer:
@@ -74,21 +59,85 @@ def aws_error(status: int, code: str, message: str = "", **more: Any) -> Answer:
 
 
 def score(keys: list[int]) -> float:
-    """The fake model: later movies score higher, and for user 2 lower."""
+    """How the model of most tests scores: later movies higher, and for user 2 lower."""
     movie = keys[-1] - len(USERS)
     return 0.9 - 0.1 * movie if keys[0] == 1 else 0.1 + 0.2 * movie
 
 
-def answer_instances(request: AWSPreparedRequest) -> Answer:
-    predictions = []
-    for instance in json.loads(_body(request))["instances"]:
-        features = instance["data"]["features"]
-        assert features["shape"] == [len(USERS) + len(MOVIES)]
-        assert features["values"] == [1] * len(features["keys"])
-        assert features["keys"] == sorted(features["keys"])
-        value = score(features["keys"])
-        predictions.append({"score": value, "predicted_label": float(value >= 0.5)})
-    return Answer(200, json.dumps({"predictions": predictions}).encode())
+@dataclass(frozen=True)
+class Model:
+    """A package in the registry, and what its model makes of a request."""
+
+    version: int = 1
+    users: list[str] = field(default_factory=lambda: USERS)
+    movies: list[dict[str, Any]] = field(default_factory=lambda: MOVIES)
+    score: Callable[[list[int]], float] = score
+
+    @property
+    def package(self) -> str:
+        return f"{GROUP}/{self.version}"
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        folder = f"s3://models/models/job-{self.version}"
+        return {
+            "catalog_uri": f"{folder}/catalog.json",
+            "histories_uri": f"{folder}/histories.bin",
+            "reference_uri": f"{folder}/reference.json",
+        }
+
+    @property
+    def objects(self) -> dict[str, bytes]:
+        contents = (self._catalog(), self._histories(), self._reference())
+        keys = [uri.removeprefix("s3://") for uri in self.metadata.values()]
+        return dict(zip(keys, contents, strict=True))
+
+    @property
+    def feature_dim(self) -> int:
+        return len(self.users) + len(self.movies)
+
+    @property
+    def known(self) -> list[dict[str, Any]]:
+        """The rows of its reference scores."""
+        rows = [[0, len(self.users)], [1, self.feature_dim - 1]]
+        return [{"keys": keys, "values": [1.0, 1.0], "score": self.score(keys)} for keys in rows]
+
+    def answer(self, request: AWSPreparedRequest) -> Answer:
+        predictions = []
+        for instance in asked(request)["instances"]:
+            features = instance["data"]["features"]
+            if features["shape"] != [self.feature_dim]:
+                message = f"shape is {features['shape']}, the model has {self.feature_dim} features"
+                return aws_error(424, "ModelError", message, OriginalStatusCode=400)
+            assert features["values"] == [1] * len(features["keys"])
+            assert features["keys"] == sorted(features["keys"])
+            value = self.score(features["keys"])
+            predictions.append({"score": value, "predicted_label": float(value >= 0.5)})
+        return answer(predictions=predictions)
+
+    def _catalog(self) -> bytes:
+        content = {
+            "format_version": 1,
+            "dataset": "ml-100k",
+            "feature_dim": self.feature_dim,
+            "groups": [
+                {"name": "user", "offset": 0, "size": len(self.users)},
+                {"name": "movie", "offset": len(self.users), "size": len(self.movies)},
+            ],
+            "users": self.users,
+            "movies": [movie | {"ratings": 3, "likes": 1} for movie in self.movies],
+        }
+        return json.dumps(content).encode()
+
+    def _histories(self) -> bytes:
+        ends = [0]
+        for user in self.users:
+            ends.append(ends[-1] + len(RATED.get(user, [])))
+        rated = [movie for user in self.users for movie in RATED.get(user, [])]
+        return struct.pack(f"<8sQ{len(ends)}Q{len(rated)}I", b"MRHIST01", len(self.users), *ends, *rated)
+
+    def _reference(self) -> bytes:
+        return json.dumps({"feature_dim": self.feature_dim, "user": "1", "rows": self.known}).encode()
 
 
 @dataclass
@@ -97,8 +146,11 @@ class Cloud:
 
     objects: dict[str, bytes]
     metadata: dict[str, str]
-    invoke: Callable[[AWSPreparedRequest], Answer] = answer_instances
+    invoke: Callable[[AWSPreparedRequest], Answer] = Model().answer
     describe: Callable[[AWSPreparedRequest], Answer] | None = None
+    answers: dict[str, Callable[[AWSPreparedRequest], Answer]] = field(default_factory=dict)
+    """What is answered to an operation instead of what is here."""
+    operations: list[str] = field(default_factory=list)
     invocations: list[AWSPreparedRequest] = field(default_factory=list)
     reads: list[tuple[str, str | None]] = field(default_factory=list)
 
@@ -106,7 +158,9 @@ class Cloud:
         self.invoke = lambda _: Answer(200, body)
 
     def model_gives(self, scores: list[Any]) -> None:
-        predictions = [{"score": score, "predicted_label": 1.0} for score in scores]
+        """Let the model give the rows that are asked about, after those of its reference, these scores."""
+        known = [row["score"] for row in Model().known]
+        predictions = [{"score": score, "predicted_label": 1.0} for score in known + scores]
         self.model_answers(json.dumps({"predictions": predictions}).encode())
 
     def endpoint_fails(self, status: int, code: str, message: str = "", **more: Any) -> None:
@@ -116,20 +170,38 @@ class Cloud:
         self.describe = lambda _: aws_error(status, code, message)
 
     def send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
-        answer = {
+        operation = event_name.split(".")[2]
+        self.operations.append(operation)
+        answered = {
+            "DescribeEndpoint": self._describe_endpoint,
+            "DescribeEndpointConfig": self._describe_endpoint_config,
+            "DescribeModel": self._describe_model,
             "DescribeModelPackage": self._describe,
             "GetObject": self._get_object,
             "InvokeEndpoint": self._invoke,
-        }[event_name.split(".")[2]](request)
+            **self.answers,
+        }[operation](request)
         return AWSResponse(
-            request.url, answer.status, HTTPHeaders.from_dict(answer.headers), _Raw(answer.body)
+            request.url, answered.status, HTTPHeaders.from_dict(answered.headers), _Raw(answered.body)
         )
 
     def _describe(self, request: AWSPreparedRequest) -> Answer:
         if self.describe:
             return self.describe(request)
-        assert json.loads(_body(request)) == {"ModelPackageName": PACKAGE}
-        return Answer(200, json.dumps({"CustomerMetadataProperties": self.metadata}).encode())
+        assert asked(request) == {"ModelPackageName": PACKAGE}
+        return answer(CustomerMetadataProperties=self.metadata)
+
+    def _describe_endpoint(self, request: AWSPreparedRequest) -> Answer:
+        assert asked(request) == {"EndpointName": ENDPOINT}
+        return answer(EndpointConfigName="Configuration-1")
+
+    def _describe_endpoint_config(self, request: AWSPreparedRequest) -> Answer:
+        assert asked(request) == {"EndpointConfigName": "Configuration-1"}
+        return answer(ProductionVariants=[{"VariantName": "AllTraffic", "ModelName": "Model-1"}])
+
+    def _describe_model(self, request: AWSPreparedRequest) -> Answer:
+        assert asked(request) == {"ModelName": "Model-1"}
+        return answer(PrimaryContainer={"ModelPackageName": PACKAGE})
 
     def _get_object(self, request: AWSPreparedRequest) -> Answer:
         parts = urlsplit(request.url)
@@ -244,23 +316,14 @@ def clients() -> dict[str, Any]:
 
 @pytest.fixture
 def api(clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    cloud = Cloud(
-        objects={
-            "models/models/job-1/catalog.json": json.dumps(catalog()).encode(),
-            "models/models/job-1/histories.bin": histories(),
-        },
-        metadata={
-            "catalog_uri": "s3://models/models/job-1/catalog.json",
-            "histories_uri": "s3://models/models/job-1/histories.bin",
-        },
-    )
+    cloud = Cloud(objects=Model().objects, metadata=Model().metadata)
     monkeypatch.setenv("ENDPOINT_NAME", ENDPOINT)
     monkeypatch.setenv("MODEL_PACKAGE_ARN", PACKAGE)
     monkeypatch.setattr(boto3, "client", lambda name, **_: clients[name])
     for client in clients.values():
         client.meta.events.register("before-send", cloud.send, unique_id="fake")
-    handler._recommender.cache_clear()
+    handler._models.cache_clear()
     yield Api(cloud)
-    handler._recommender.cache_clear()
+    handler._models.cache_clear()
     for client in clients.values():
         client.meta.events.unregister("before-send", unique_id="fake")

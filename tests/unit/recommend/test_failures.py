@@ -79,12 +79,11 @@ def test_a_models_error_is_a_bad_gateway(api: Any) -> None:
         b"[]",
         b'{"predictions": null}',
         b'{"predictions": []}',
-        b'{"predictions": [{"score": 0.5}, {"score": 0.5}]}',
-        b'{"predictions": [{"score": 0.5}, {"score": 0.5}, {}]}',
-        b'{"predictions": [{"score": 0.5}, {"score": 0.5}, {"score": NaN}]}',
-        b'{"predictions": [{"score": 0.5}, {"score": 0.5}, {"score": 3.7}]}',
-        b'{"predictions": [{"score": 0.5}, {"score": 0.5}, {"score": "0.5"}]}',
-        b'{"predictions": [{"score": 0.5}, {"score": 0.5}, 0.5]}',
+        b'{"predictions": [{"score": 0.1}, {"score": 0.5}, {"score": 0.5}, {"score": 0.5}]}',
+        *(
+            b'{"predictions": [{"score": 0.1}, {"score": 0.5}, {"score": 0.5}, {"score": 0.5}, %s]}' % last
+            for last in (b"{}", b'{"score": NaN}', b'{"score": 3.7}', b'{"score": "0.5"}', b"0.5")
+        ),
     ],
 )
 def test_an_unusable_answer_is_a_bad_gateway(api: Any, body: bytes) -> None:
@@ -92,6 +91,7 @@ def test_an_unusable_answer_is_a_bad_gateway(api: Any, body: bytes) -> None:
 
     error = api.error(502, *RECOMMEND)
     assert error["message"] == "The model's answer is not one probability per movie."
+    assert len(api.cloud.invocations) == 1
 
 
 def test_a_refused_call_is_our_fault(api: Any) -> None:
@@ -110,15 +110,16 @@ def test_unreadable_model_data_are_unavailable_until_they_are_back(api: Any) -> 
     assert api.call(*RECOMMEND).status == 200
 
 
-@pytest.mark.parametrize("name", ["catalog.json", "histories.bin"])
+@pytest.mark.parametrize("name", ["catalog.json", "histories.bin", "reference.json"])
 def test_a_missing_object_is_unavailable(api: Any, name: str) -> None:
     del api.cloud.objects[f"models/models/job-1/{name}"]
 
     assert api.error(503, *RECOMMEND)["code"] == "unavailable"
 
 
-def test_a_spoilt_catalog_is_our_fault(api: Any) -> None:
-    api.cloud.objects["models/models/job-1/catalog.json"] = b"{}"
+@pytest.mark.parametrize("name", ["catalog.json", "reference.json"])
+def test_spoilt_model_data_are_our_fault(api: Any, name: str) -> None:
+    api.cloud.objects[f"models/models/job-1/{name}"] = b"{}"
 
     assert api.error(500, *RECOMMEND)["code"] == "internal_error"
 

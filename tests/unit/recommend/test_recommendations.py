@@ -83,19 +83,21 @@ def test_the_model_data_are_read_once_and_histories_in_ranges(api: Any) -> None:
         assert api.get("/users/1/recommendations").status == 200
 
     read_whole = [key for key, wanted in api.cloud.reads if wanted is None]
-    assert read_whole == ["models/models/job-1/catalog.json"]
+    assert read_whole == [f"models/models/job-1/{name}.json" for name in ("catalog", "reference")]
     ranges = [key for key, wanted in api.cloud.reads if wanted]
     assert set(ranges) == {"models/models/job-1/histories.bin"}
     # The header, the boundaries of all users, and one for each request.
     assert len(ranges) == 2 + 3
 
 
-def test_requests_are_sparse_json(api: Any) -> None:
+def test_requests_are_sparse_json_and_begin_with_rows_whose_scores_are_known(api: Any) -> None:
     api.get("/users/1/recommendations")
 
     [request] = api.cloud.invocations
     assert request.body == (
         b'{"instances":['
+        b'{"data":{"features":{"keys":[0,3],"shape":[8],"values":[1,1]}}},'
+        b'{"data":{"features":{"keys":[1,7],"shape":[8],"values":[1,1]}}},'
         b'{"data":{"features":{"keys":[0,4],"shape":[8],"values":[1,1]}}},'
         b'{"data":{"features":{"keys":[0,5],"shape":[8],"values":[1,1]}}},'
         b'{"data":{"features":{"keys":[0,7],"shape":[8],"values":[1,1]}}}]}'
