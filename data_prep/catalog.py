@@ -147,12 +147,16 @@ class Catalog(BaseModel):
                 raise ValueError(f"there are {len(indexes)} {name} features for {len(self.users)} users")
             if indexes and not UNKNOWN <= min(indexes) <= max(indexes) < size:
                 raise ValueError(f"{name} features run from {min(indexes)} to {max(indexes)}, of {size}")
-        genres, years = set(vocabularies.genres), set(vocabularies.years)
-        for movie in self.movies:
-            if self.group("genres") and not genres.issuperset(movie.genres):
-                raise ValueError(f"movie {movie.id} has a genre that is not in the vocabulary")
-            if self.group("year") and movie.year is not None and movie.year not in years:
-                raise ValueError(f"movie {movie.id} has a year that is not in the vocabulary")
+        if self.group("genres"):
+            genres = set(vocabularies.genres)
+            for movie in self.movies:
+                if not genres.issuperset(movie.genres):
+                    raise ValueError(f"movie {movie.id} has a genre that is not in the vocabulary")
+        if self.group("year"):
+            years = {None, *vocabularies.years}
+            for movie in self.movies:
+                if movie.year not in years:
+                    raise ValueError(f"movie {movie.id} has a year that is not in the vocabulary")
         return self
 
     @classmethod

@@ -76,6 +76,8 @@ _OCCUPATIONS = (
 # "(1995)"; of series "(1975-1979)" or "(2006– )", the first year.
 _YEAR = re.compile(r"\((\d{4})(?:[-–] ?(?:\d{4})?)?\)")
 
+_QUOTE = b'"'
+
 _Entry = TypeVar("_Entry", Movie, User)
 
 
@@ -199,17 +201,21 @@ def _fields(line: bytes, table: _Table) -> list[str]:
     if b"\0" in line:
         raise _FaultError("the line holds NUL bytes, as an interrupted download leaves them")
     separator = table.separator.encode()
-    fields = split_quoted(line, separator) if table.header is not None else line.split(separator)
-    if isinstance(fields, str):
-        raise _FaultError(fields)
+    try:
+        if table.header is not None and _QUOTE in line:
+            quoted = split_quoted(line, separator)
+            if isinstance(quoted, str):
+                raise _FaultError(quoted)
+            fields = [field.decode(table.encoding) for field in quoted]
+        else:
+            fields = line.decode(table.encoding).split(table.separator)
+    except UnicodeDecodeError as error:
+        raise _FaultError(f"the line is not valid {table.encoding}") from error
     if len(fields) != table.columns:
         raise _FaultError(
             f"expected {table.columns} columns separated by {table.separator!r}, not {len(fields)}"
         )
-    try:
-        return [field.decode(table.encoding) for field in fields]
-    except UnicodeDecodeError as error:
-        raise _FaultError(f"the line is not valid {table.encoding}") from error
+    return fields
 
 
 def _refusal(source: Source, file: str, number: int, line: bytes, reason: str) -> DataError:
