@@ -10,7 +10,7 @@ from constructs import Construct
 from infra import images
 from infra.arns import model_package_arns, parameter_arn, stack_arns
 from infra.environment import DeliverySettings, Environment
-from infra.environment_stack import EnvironmentStack, stack_name
+from infra.environment_stack import EnvironmentStack
 from infra.permission import allow
 from infra.served_model import allow_to_see_the_served_model
 from infra.storage import MODELS_PREFIX, PROMOTIONS_PREFIX, StorageStack
@@ -123,7 +123,7 @@ class DeliveryStack(EnvironmentStack):
             ("storage", ["cloudformation:DescribeStacks"]),
             ("serving", ["cloudformation:DescribeStacks", "cloudformation:DescribeStackResources"]),
         ):
-            allow(role, *actions, on=stack_arns(self, stack_name(settings, part)), because=_STACK_ID)
+            allow(role, *actions, on=stack_arns(self, settings.stack_name(part)), because=_STACK_ID)
 
     def _promote(self) -> None:
         settings = self._settings
@@ -155,7 +155,7 @@ class DeliveryStack(EnvironmentStack):
         allow(
             role,
             "cloudformation:DescribeStacks",
-            on=stack_arns(self, stack_name(settings, "storage")),
+            on=stack_arns(self, settings.stack_name("storage")),
             because=_STACK_ID,
         )
 

@@ -349,6 +349,10 @@ class Environment(Section):
         """What every stack and every named resource of the environment starts with."""
         return f"{PROJECT}-{self.name}"
 
+    def stack_name(self, part: str) -> str:
+        """The name of the environment's stack `part`: "storage", "training", "serving", "delivery"."""
+        return f"{self.prefix}-{part}"
+
     @property
     def endpoint_name(self) -> str:
         """The SageMaker endpoint's name, the same for as long as the environment lives."""

@@ -7,11 +7,6 @@ from constructs import Construct
 from infra.environment import Environment
 
 
-def stack_name(settings: Environment, part: str) -> str:
-    """The name of the environment's stack `part`: "storage", "training", "serving", "delivery"."""
-    return f"{settings.prefix}-{part}"
-
-
 class EnvironmentStack(Stack):
     """A stack in the environment's account and region, with its protection from deletion."""
 
@@ -19,7 +14,7 @@ class EnvironmentStack(Stack):
         """Define the stack `movie-recommender-<environment>-<part>`."""
         super().__init__(
             scope,
-            stack_name(settings, part),
+            settings.stack_name(part),
             env=CdkEnvironment(account=settings.account, region=settings.region),
             description=description,
             termination_protection=settings.termination_protection,

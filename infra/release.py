@@ -14,7 +14,6 @@ from constructs import Construct
 
 from infra.arns import model_package_arns, parameter_arn, stack_arns
 from infra.environment import Environment
-from infra.environment_stack import stack_name
 from infra.function import BundledFunction
 from infra.permission import allow
 from infra.state_machine import LoggedStateMachine
@@ -77,7 +76,7 @@ class Release(Construct):
             environment={
                 "MODEL_PACKAGE_GROUP": settings.model_package_group,
                 "PARAMETER_NAME": settings.model_package_parameter,
-                "SERVING_STACK": stack_name(settings, "serving"),
+                "SERVING_STACK": settings.stack_name("serving"),
             },
         )
 
@@ -162,7 +161,7 @@ def _allow_to_release(roles: list[iam.Role], settings: Environment) -> None:
         allow(
             role,
             "cloudformation:DescribeStacks",
-            on=stack_arns(stack, stack_name(settings, "serving")),
+            on=stack_arns(stack, settings.stack_name("serving")),
             because=_STACK_ID,
         )
         parameter = parameter_arn(stack, settings.model_package_parameter)
@@ -180,7 +179,7 @@ def _allow_to_update(role: iam.Role, settings: Environment) -> None:
     allow(
         role,
         "cloudformation:UpdateStack",
-        on=stack_arns(stack, stack_name(settings, "serving")),
+        on=stack_arns(stack, settings.stack_name("serving")),
         because=_STACK_ID,
     )
     bootstrap_version = f"/cdk-bootstrap/{stack.synthesizer.bootstrap_qualifier}/version"
@@ -203,7 +202,7 @@ def _allow_to_judge(role: iam.Role, settings: Environment) -> None:
     allow(
         role,
         "cloudformation:DescribeStackEvents",
-        on=stack_arns(stack, stack_name(settings, "serving")),
+        on=stack_arns(stack, settings.stack_name("serving")),
         because=_STACK_ID,
     )
     allow(

@@ -50,7 +50,7 @@ def model_bucket(environment: Environment, session: boto3.Session) -> str:
     Raises:
         OperationError: it has none yet, or AWS refuses.
     """
-    name = f"{environment.prefix}-storage"
+    name = environment.stack_name("storage")
     stack = find_stack(session.client("cloudformation"), name)
     bucket = output_of(stack, "ModelBucketName") if stack else None
     if bucket is None:

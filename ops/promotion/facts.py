@@ -24,7 +24,7 @@ def read_facts(environment: Environment, session: boto3.Session) -> Facts:
         OperationError: AWS refuses.
     """
     cloudformation, sagemaker = session.client("cloudformation"), session.client("sagemaker")
-    has_storage = find_stack(cloudformation, f"{environment.prefix}-storage") is not None
+    has_storage = find_stack(cloudformation, environment.stack_name("storage")) is not None
     endpoint = live_endpoint(sagemaker, environment.endpoint_name)
     served = endpoint.package_arn if endpoint else None
     live = find_package(sagemaker, served) if served else None
@@ -38,7 +38,7 @@ def read_facts(environment: Environment, session: boto3.Session) -> Facts:
         has_storage=has_storage,
         parameter=parameter,
         newest_approved=newest,
-        stack=_serving_stack(cloudformation, f"{environment.prefix}-serving"),
+        stack=_serving_stack(cloudformation, environment.stack_name("serving")),
         endpoint=endpoint,
         live=live,
         pinned=find_package(sagemaker, pin.package_arn) if pin else None,

@@ -81,7 +81,7 @@ def _deploy_pin(
     path = config / f"{name}.toml"
     before = path.read_bytes()
     write_pin(name, pin, config=config)
-    stack = f"{environment.prefix}-serving"
+    stack = environment.stack_name("serving")
     try:
         with step(console, f"cdk deploy {stack}") as progress:
             cdk(
@@ -204,7 +204,7 @@ def _await_release(
         session.client("ssm"),
         session.client("cloudformation"),
     )
-    name, stack_name = environment.name, f"{environment.prefix}-serving"
+    name, stack_name = environment.name, environment.stack_name("serving")
     started, begun = time.monotonic(), False
     while True:
         stack = find_stack(cloudformation, stack_name)

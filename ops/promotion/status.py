@@ -82,7 +82,7 @@ def _state(facts: Facts) -> tuple[str, str | None]:
     if facts.stack is not None:
         return "no endpoint", f"stack {facts.stack.name} is {facts.stack.status}"
     if not facts.has_storage:
-        return "not deployed", f"there is no stack {environment.prefix}-storage: {deploy}"
+        return "not deployed", f"there is no stack {environment.stack_name('storage')}: {deploy}"
     if environment.training is None and pin_of(environment) is None:
         return "no model yet", f"waits for its promotion: recommender promote <source> {environment.name}"
-    return "not serving", f"there is no stack {environment.prefix}-serving: {deploy}"
+    return "not serving", f"there is no stack {environment.stack_name('serving')}: {deploy}"

@@ -63,6 +63,7 @@ class TestShippedEnvironments:
         dev = load_environment("dev")
 
         assert dev.prefix == "movie-recommender-dev"
+        assert dev.stack_name("serving") == "movie-recommender-dev-serving"
         assert dev.endpoint_name == "movie-recommender-dev"
         assert dev.model_package_group == "movie-recommender-dev"
         assert dev.model_package_parameter == "/movie-recommender/dev/model-package"
