@@ -17,6 +17,7 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import cycle, groupby
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -359,34 +360,133 @@ class Releases:
         self._sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus=approval)
 
 
-def with_fewer_ratings(archive: Path, *, left_out: int) -> bytes:
-    """The archive without the last lines of u.data."""
+NEW_MOVIE = "1683"
+NEW_USERS = {str(user): str(user + 100) for user in range(844, 864)}
+"""Users who are not in the data set, and who of it they take after."""
+
+
+def with_newer_ratings(archive: Path) -> bytes:
+    """The archive less the last 5,000 ratings, and with 20 more users, who have also rated one more movie."""
+    with zipfile.ZipFile(archive) as source:
+        ratings = source.read("ml-100k/u.data").splitlines(keepends=True)[:-5_000]
+        movies = source.read("ml-100k/u.item")
+    alike = {old.encode(): new.encode() for old, new in NEW_USERS.items()}
+    for user, movie, rest in [line.split(b"\t", 2) for line in ratings]:
+        if user in alike:
+            ratings.append(b"\t".join([alike[user], movie, rest]))
+    ratings += [b"%s\t%s\t4\t893286638\n" % (user, NEW_MOVIE.encode()) for user in alike.values()]
+    movies += b"%s|A new movie (1998)|01-Apr-1998|||0|1" % NEW_MOVIE.encode() + b"|0" * 17 + b"\n"
     changed = io.BytesIO()
-    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as target:
-        for name in ("ml-100k/u.data", "ml-100k/u.item"):
-            lines = source.read(name).splitlines(keepends=True)
-            target.writestr(name, b"".join(lines[:-left_out] if name.endswith("u.data") else lines))
+    with zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as target:
+        target.writestr("ml-100k/u.data", b"".join(ratings))
+        target.writestr("ml-100k/u.item", movies)
     return changed.getvalue()
+
+
+@dataclass
+class Client:
+    """Asks the API without a pause, for recommendations, predictions and its health in turn."""
+
+    demo: Demo
+    answers: list[tuple[int, dict]] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "Client":
+        self._thread = threading.Thread(target=self._ask)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        pairs = {
+            "pairs": [{"user": user, "movie": movie} for user in ("1", "405") for movie in ("50", "1682")]
+        }
+        requests = cycle(
+            [("/users/1/recommendations?count=1", None), ("/predictions", pairs), ("/health", None)]
+        )
+        while not self._over.is_set():
+            path, body = next(requests)
+            self.answers.append(self.demo.api(path, body=body))
+
+    def packages(self) -> list[str]:
+        """The packages that have answered, in order, each as often as in a row; all has gone well."""
+        refused = [answer for answer in self.answers if answer[0] != 200]
+        assert not refused, f"{len(refused)} of {len(self.answers)} requests failed, first {refused[0]}"
+        return [package for package, _ in groupby(answer["model_package"] for _, answer in self.answers)]
 
 
 def test_new_ratings_are_trained_on_and_served_without_a_deployment(demo: Demo, movielens_zip: Path) -> None:
     releases = Releases(demo)
     (first,) = releases.packages()
     before = demo.api("/users/1/recommendations?count=10")[1]
+    assert demo.api("/users/950/recommendations?count=1")[1]["known_user"] is False
     bucket = demo.deployment.output("storage", "RawBucketName")
-    body = with_fewer_ratings(movielens_zip, left_out=5_000)
+    body = with_newer_ratings(movielens_zip)
     demo.session.client("s3").put_object(Bucket=bucket, Key="ratings/newer.zip", Body=body)
 
     second = wait_for(lambda: releases.packages()[0] if len(releases.packages()) == 2 else None, timeout=180)
     assert second["ModelApprovalStatus"] == "Approved"
     package = second["ModelPackageArn"]
-    wait_for(lambda: releases.served() == package, timeout=180)
+    with Client(demo) as client:
+        wait_for(lambda: releases.served() == package, timeout=180)
+        assert releases.wait_until_over()[0]["status"] == "SUCCEEDED"
+    assert client.packages() == [first["ModelPackageArn"], package]
     assert demo.api("/health")[1]["model_package"] == package
     after = demo.api("/users/1/recommendations?count=10")[1]
     assert after["model_package"] == package
     assert before["model_package"] == first["ModelPackageArn"]
     assert [m["score"] for m in after["recommendations"]] != [m["score"] for m in before["recommendations"]]
-    assert releases.wait_until_over()[0]["status"] == "SUCCEEDED"
+    assert demo.api("/users/950/recommendations?count=1")[1]["known_user"] is True
+    status, predicted = demo.api("/predictions", body={"pairs": [{"user": "1", "movie": NEW_MOVIE}]})
+    assert (status, predicted["predictions"][0]["title"]) == (200, "A new movie (1998)")
+
+
+def test_both_models_of_a_canary_answer_though_their_columns_differ(demo: Demo) -> None:
+    releases = Releases(demo)
+    sagemaker = demo.session.client("sagemaker")
+    second, first = (package["ModelPackageArn"] for package in releases.packages())
+    assert releases.served() == second
+    name = ENVIRONMENT.endpoint_name
+    served = sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
+    configuration = sagemaker.describe_endpoint_config(EndpointConfigName=served)
+    (variant,) = configuration["ProductionVariants"]
+    role = sagemaker.describe_model(ModelName=variant["ModelName"])["ExecutionRoleArn"]
+    sagemaker.create_model(
+        ModelName="canary", ExecutionRoleArn=role, PrimaryContainer={"ModelPackageName": first}
+    )
+    canary = {"Type": "CAPACITY_PERCENT", "Value": 50}
+    routing = {"Type": "CANARY", "CanarySize": canary, "WaitIntervalInSeconds": 10}
+
+    def deployed(configuration: str) -> bool:
+        endpoint = sagemaker.describe_endpoint(EndpointName=name)
+        return endpoint["EndpointStatus"] == "InService" and endpoint["EndpointConfigName"] == configuration
+
+    try:
+        sagemaker.create_endpoint_config(
+            EndpointConfigName="canary",
+            ProductionVariants=[variant | {"ModelName": "canary", "InitialInstanceCount": 2}],
+        )
+        with Client(demo) as client:
+            sagemaker.update_endpoint(
+                EndpointName=name,
+                EndpointConfigName="canary",
+                DeploymentConfig={"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}},
+            )
+            wait_for(lambda: deployed("canary"), timeout=120)
+            sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=served)
+            wait_for(lambda: deployed(served), timeout=120)
+            time.sleep(1)
+    finally:
+        if not deployed(served):
+            sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=served)
+            wait_for(lambda: deployed(served), timeout=120)
+    packages = client.packages()
+    assert (packages[0], packages[-1]) == (second, second)
+    # In the canary, chance decides who answers.
+    assert packages.count(first) > 3
 
 
 def test_a_package_that_is_rejected_while_live_is_replaced_by_the_last_approved_one(demo: Demo) -> None:
@@ -394,11 +494,12 @@ def test_a_package_that_is_rejected_while_live_is_replaced_by_the_last_approved_
     second, first = (package["ModelPackageArn"] for package in releases.packages())
     assert releases.served() == second
 
-    releases.set_approval(second, "Rejected")
-
-    wait_for(lambda: releases.served() == first, timeout=180)
+    with Client(demo) as client:
+        releases.set_approval(second, "Rejected")
+        wait_for(lambda: releases.served() == first, timeout=180)
+        assert releases.wait_until_over()[0]["status"] == "SUCCEEDED"
+    assert client.packages() == [second, first]
     assert demo.api("/health")[1]["model_package"] == first
-    assert releases.wait_until_over()[0]["status"] == "SUCCEEDED"
 
 
 def test_a_package_that_does_not_serve_is_rejected_with_the_reason_and_not_tried_again(demo: Demo) -> None:
@@ -409,16 +510,7 @@ def test_a_package_that_does_not_serve_is_rejected_with_the_reason_and_not_tried
     (container,) = good["InferenceSpecification"]["Containers"]
     bucket = demo.deployment.output("storage", "ModelBucketName")
     demo.session.client("s3").put_object(Bucket=bucket, Key="models/bad/model.tar.gz", Body=b"no archive")
-    answers: list[int] = []
-    over = threading.Event()
-
-    def ask() -> None:
-        while not over.wait(0.2):
-            answers.append(demo.api("/users/1/recommendations?count=1")[0])
-
-    client = threading.Thread(target=ask)
-    client.start()
-    try:
+    with Client(demo) as client:
         bad = sagemaker.create_model_package(
             ModelPackageGroupName=ENVIRONMENT.model_package_group,
             ModelApprovalStatus="Approved",
@@ -439,9 +531,6 @@ def test_a_package_that_does_not_serve_is_rejected_with_the_reason_and_not_tried
 
         described = wait_for(judged, timeout=180)
         executions = releases.wait_until_over()
-    finally:
-        over.set()
-        client.join()
     assert "models/bad/model.tar.gz" in described["ApprovalDescription"]
     (failed,) = [execution for execution in executions if execution["status"] == "FAILED"]
     assert failed["error"] == "NotReleased"
@@ -453,7 +542,7 @@ def test_a_package_that_does_not_serve_is_rejected_with_the_reason_and_not_tried
     assert releases.served() == live
     stack = demo.session.client("cloudformation").describe_stacks(StackName="movie-recommender-dev-serving")
     assert stack["Stacks"][0]["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
-    assert set(answers) == {200}
+    assert client.packages() == [live]
 
 
 def test_a_failed_training_job_surfaces_its_reason_in_the_deployment(demo: Demo, tmp_path: Path) -> None:
