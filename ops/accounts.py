@@ -11,6 +11,8 @@ from ops.errors import OperationError
 from ops.refusals import EXPIRED, code, refusals_told
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_NAMES_OF_PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+"""https://boto3.amazonaws.com/v1/documentation/api/latest/guide/configuration.html"""
 
 
 def in_local_cloud() -> bool:
@@ -25,8 +27,8 @@ def session_for(
 
     Where AWS_ENDPOINT_URL is an address of this machine, that is the local cloud: the access key id is the
     account there, and no credentials of the user's are looked at. Otherwise they are those of `profile`; of
-    a profile that is called like the environment's stacks begin, such as `movie-recommender-staging`, if the
-    user has one; or what the AWS SDK finds by itself.
+    the profile that AWS_PROFILE names; of a profile that is called like the environment's stacks begin, such
+    as `movie-recommender-staging`, if the user has one; or what the AWS SDK finds by itself.
 
     Args:
         environment: whose account.
@@ -43,9 +45,9 @@ def session_for(
             region_name=environment.region,
         )
     else:
-        if profile is None and environment.prefix in boto3.Session().available_profiles:
-            profile = environment.prefix
         try:
+            if profile is None and _has_profile_of(environment):
+                profile = environment.prefix
             session = boto3.Session(profile_name=profile, region_name=environment.region)
         except BotoCoreError as error:
             raise OperationError(f"{_subject(environment, profile)}: {error}") from error
@@ -85,6 +87,12 @@ def variables_of(session: boto3.Session) -> dict[str, str]:
         for name, value in os.environ.items()
         if name.startswith("AWS_ENDPOINT_URL") or name == "AWS_CA_BUNDLE"
     }
+
+
+def _has_profile_of(environment: Environment) -> bool:
+    if any(name in os.environ for name in _NAMES_OF_PROFILES):
+        return False
+    return environment.prefix in boto3.Session().available_profiles
 
 
 def _require_account(

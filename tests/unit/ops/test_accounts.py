@@ -100,6 +100,18 @@ def test_a_profile_that_does_not_exist(staging: Environment) -> None:
     assert "profile nobody): The config profile (nobody) could not be found" in refused(staging, "nobody")
 
 
+def test_a_profile_that_aws_profile_names(
+    staging: Environment, monkeypatch: pytest.MonkeyPatch, aws: Path
+) -> None:
+    answer(monkeypatch)
+    aws.write_text(profile("mine") + profile("movie-recommender-staging"))
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    assert key(session_for(staging)) == "KEY-OF-mine", "the user's word wins over a profile's name"
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    message = refused(staging)
+    assert message == "Account 222222222222 (staging): The config profile (nobody) could not be found"
+
+
 def error(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "because"}}, "GetCallerIdentity")
 
