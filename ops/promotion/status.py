@@ -15,6 +15,7 @@ from ops.promotion.facts import read_facts
 from ops.promotion.live import LiveEndpoint
 from ops.promotion.packages import ModelPackage
 from ops.promotion.pin import pin_of
+from ops.stages import stage
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def read_statuses(names: Sequence[str] = (), *, config: Path = CONFIG) -> list[E
     """
     for name in names:
         load_environment(name, folder=config)
-    chosen = names or sorted(path.stem for path in config.glob("*.toml"))
+    chosen = names or sorted((path.stem for path in config.glob("*.toml")), key=stage)
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(lambda name: _status(name, config), chosen))
 

@@ -17,6 +17,7 @@ from ops.review.assembly import read_assembly
 from ops.review.checkout import Checkout
 from ops.review.model import Assembly
 from ops.review.network import isolation, offline, without_credentials
+from ops.stages import stage
 
 _CONTEXT = {
     "aws:cdk:enable-path-metadata": True,
@@ -89,18 +90,12 @@ def chosen_environments(root: Path, wanted: Sequence[str]) -> list[str]:
     Raises:
         OperationError: one of `wanted` does not exist.
     """
-    known = sorted((file.stem for file in (root / "config").glob("*.toml")), key=_stage)
+    known = sorted((file.stem for file in (root / "config").glob("*.toml")), key=stage)
     for name in wanted:
         if name not in known:
             there = f"there are {', '.join(known)}" if known else "config/ has no environments"
             raise OperationError(f"--env {name}: there is no config/{name}.toml; {there}")
     return [name for name in known if not wanted or name in wanted] or [""]
-
-
-def _stage(name: str) -> tuple[int, str]:
-    """The order in which changes go through the usual environments; others follow by name."""
-    usual = ("dev", "test", "staging", "prod")
-    return (usual.index(name) if name in usual else len(usual)), name
 
 
 @dataclass(frozen=True)
