@@ -1,8 +1,8 @@
 """One promotion at a time into an environment: a lock object in its model bucket, written on condition.
 
 The lock is a lease. Whoever holds it writes it again every few seconds; one that nobody has written for a
-minute is stale, and so is one of a process of this machine that has ended. Ages are told by S3's own clock,
-so that the clocks of the machines do not matter.
+minute is stale, and so is one of a process of this machine that has ended (on Linux, which tells machines
+apart). Ages are told by S3's own clock, so that the clocks of the machines do not matter.
 
 Conditions: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html
 """
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -36,6 +37,8 @@ RENEWAL_SECONDS = 15.0
 
 _REFUSED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "404", "412", "409")
 _ATTEMPTS = 5
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
 class Holder(BaseModel):
@@ -46,6 +49,8 @@ class Holder(BaseModel):
     owner: str
     host: str
     pid: int
+    machine: str | None = None
+    """Where `pid` names that process and no other; None if it is not known."""
     purpose: str
     since: datetime
     renewals: int = 0
@@ -54,7 +59,7 @@ class Holder(BaseModel):
     @property
     def ended(self) -> bool:
         """Whether it is a process of this machine that is no more."""
-        if self.host != socket.gethostname():
+        if self.machine is None or self.machine != _machine():
             return False
         try:
             os.kill(self.pid, 0)
@@ -147,13 +152,30 @@ def promotion_lock(s3: "S3Client", bucket: str, *, owner: str, purpose: str) -> 
         OperationError: somebody else holds it, or AWS refuses.
     """
     holder = Holder(
-        owner=owner, host=socket.gethostname(), pid=os.getpid(), purpose=purpose, since=datetime.now(UTC)
+        owner=owner,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        machine=_machine(),
+        purpose=purpose,
+        since=datetime.now(UTC),
     )
     lock = _acquire(s3, S3Object(bucket, KEY), holder)
     try:
         yield lock
     finally:
         lock.release()
+
+
+def _machine() -> str | None:
+    """This machine since it was started, and of its containers this one; None where that cannot be told.
+
+    A host's name does not tell: many machines may have the same. boot_id is drawn anew at each start:
+    https://www.kernel.org/doc/html/latest/admin-guide/sysctl/kernel.html#random and pid_namespaces(7).
+    """
+    try:
+        return f"{_BOOT_ID.read_text().strip()} {_PID_NAMESPACE.readlink()}"
+    except OSError:
+        return None
 
 
 def _acquire(s3: "S3Client", place: S3Object, holder: Holder) -> PromotionLock:
