@@ -33,6 +33,11 @@ def code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def is_denied(error: ClientError) -> bool:
+    """Tell whether the error says that the caller's permissions do not allow the request."""
+    return code(error) in ("AccessDenied", "AccessDeniedException")
+
+
 def is_missing(error: ClientError) -> bool:
     """Tell whether the error says that there is no such thing.
 

@@ -10,7 +10,7 @@ from ops.promotion.objects import StoredObject
 from ops.promotion.packages import ModelPackage, package_name
 from ops.promotion.pin import pin_of
 
-Kind = Literal["pin", "parameter", "stack", "endpoint", "approval", "artifact"]
+Kind = Literal["pin", "parameter", "stack", "endpoint", "approval", "artifact", "unknown"]
 _SETTLED = ("InService", "OutOfService", "Failed", "UpdateRollbackFailed")
 
 
@@ -35,6 +35,11 @@ class ServingStack:
         """Whether an operation is under way."""
         return self.status.endswith("_IN_PROGRESS")
 
+    @property
+    def never_made(self) -> bool:
+        """Whether its first deployment failed: it has never had anything, and cannot be updated."""
+        return self.status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -47,7 +52,7 @@ class Facts:
         newest_approved: the newest package of the registry that may be deployed (environments that train).
         stack: None if there is none.
         endpoint: None if there is none.
-        live: the package that the endpoint serves; None if it is gone, or made from none.
+        live: the package that the endpoint serves; None if it is gone, or none is known.
         pinned: the package that the pin names; None if it is not there.
         artifact: of the live package; None if it is gone.
     """
@@ -88,6 +93,8 @@ def drifts(facts: Facts) -> list[Drift]:
     """Return all disagreements."""
     if facts.stack is None and facts.endpoint is None:
         return list(_pin_itself(facts))
+    if facts.stack is not None and facts.stack.never_made:
+        return [*_pin_itself(facts), _first_deployment(facts.environment, facts.stack)]
     wanted = _parameter(facts) if facts.environment.training is not None else _pin(facts)
     return [*_pin_itself(facts), *wanted, *_endpoint(facts), *_package(facts)]
 
@@ -165,6 +172,19 @@ def _parameter(facts: Facts) -> Iterator[Drift]:
         )
 
 
+def _first_deployment(environment: Environment, stack: ServingStack) -> Drift:
+    """A stack that is to be deleted: the CDK does so by itself, but for its protection from deletion."""
+    protection = "aws cloudformation update-termination-protection --no-enable-termination-protection"
+    return Drift(
+        "stack",
+        f"the first deployment of stack {stack.name} failed ({stack.status}): nothing is served, and the "
+        "stack cannot be updated",
+        f"aws cloudformation describe-stack-events --stack-name {stack.name} says why; then "
+        + (f"{protection} --stack-name {stack.name}, and " if environment.termination_protection else "")
+        + f"deploy again, which deletes it first: npx cdk deploy --all -c env={environment.name}",
+    )
+
+
 def _endpoint(facts: Facts) -> Iterator[Drift]:
     """The stack against the endpoint."""
     stack, endpoint = facts.stack, facts.endpoint
@@ -186,8 +206,11 @@ def _endpoint(facts: Facts) -> Iterator[Drift]:
         )
         return
     if stack.configuration is None or stack.configuration == endpoint.configuration:
+        if endpoint.package_arn is None:
+            yield _unknown(endpoint)
         return
-    serves = f"{_named(endpoint.package_arn)} with configuration {endpoint.configuration}"
+    served = package_name(endpoint.package_arn) if endpoint.package_arn else "a model that is not known"
+    serves = f"{served} with configuration {endpoint.configuration}"
     yield Drift(
         "endpoint",
         f"endpoint {endpoint.name} serves {serves}, but stack {stack.name} made it serve "
@@ -229,6 +252,16 @@ def _package(facts: Facts) -> Iterator[Drift]:
         "promote the model again, which puts the copy right"
         if environment.training is None
         else f"bring the object's earlier version back (the bucket is versioned), or serve another: {back}",
+    )
+
+
+def _unknown(endpoint: LiveEndpoint) -> Drift:
+    return Drift(
+        "unknown",
+        f"which package endpoint {endpoint.name} serves is not known: its configuration "
+        f"{endpoint.configuration} or that one's model is gone, or these credentials may not see it",
+        "look with other credentials; if it was deleted outside CloudFormation, serve another package, which "
+        "makes both anew",
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from infra.environment import Environment
-from ops.refusals import is_missing, refusals_told
+from ops.refusals import is_denied, is_missing, refusals_told
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -22,8 +22,8 @@ class LiveEndpoint:
         status: EndpointStatus, such as "InService".
         failure_reason: why its last change failed, or "".
         configuration: the name of its endpoint configuration.
-        package_arn: the model package that its model was made from; None if the model is gone or was made
-            from none.
+        package_arn: the model package that its model was made from; None if the model was made from none,
+            or is not known: configuration or model are gone, or not to be seen by the caller.
     """
 
     name: str
@@ -73,12 +73,15 @@ def released_package(ssm: "SSMClient", environment: Environment) -> str | None:
 
 
 def _package_behind(sagemaker: "SageMakerClient", configuration: str) -> str | None:
-    """The package of the first variant: the product's configurations have one."""
+    """The package of the first variant: the product's configurations have one.
+
+    A role that may see what has the environment's tags is denied what is gone, because that has none.
+    """
     try:
         variants = sagemaker.describe_endpoint_config(EndpointConfigName=configuration)["ProductionVariants"]
         model = sagemaker.describe_model(ModelName=variants[0].get("ModelName", ""))
     except ClientError as error:
-        if is_missing(error):
+        if is_missing(error) or is_denied(error):
             return None
         raise
     containers = [model["PrimaryContainer"]] if "PrimaryContainer" in model else model.get("Containers", [])

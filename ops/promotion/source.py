@@ -115,8 +115,8 @@ def _live_package(environment: Environment, session: boto3.Session) -> str:
         )
     if endpoint.package_arn is None:
         raise OperationError(
-            f"Endpoint {endpoint.name} serves a model that was made from no model package, so not by this "
-            f"project: `recommender status {name}` says what to do; or name a package with --package"
+            f"Endpoint {endpoint.name} serves a model of which no model package is known: "
+            f"`recommender status {name}` says what to do; or name a package with --package"
         )
     if environment.training is not None:
         wanted, where = released_package(session.client("ssm"), environment), "its SSM parameter"

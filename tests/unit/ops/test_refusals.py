@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from ops.errors import OperationError
-from ops.refusals import is_missing, refusals_told
+from ops.refusals import is_denied, is_missing, refusals_told
 
 
 def error(code: str, message: str = "because") -> ClientError:
@@ -50,3 +50,11 @@ def test_what_is_no_refusal_passes() -> None:
 )
 def test_missing_is_told_from_forbidden_and_invalid(refusal: ClientError, missing: bool) -> None:
     assert is_missing(refusal) is missing
+
+
+@pytest.mark.parametrize(
+    ("code", "denied"),
+    [("AccessDeniedException", True), ("AccessDenied", True), ("ValidationException", False), ("404", False)],
+)
+def test_denied_is_told_by_its_code(code: str, denied: bool) -> None:
+    assert is_denied(error(code, "is not authorized")) is denied

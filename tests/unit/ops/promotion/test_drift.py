@@ -165,7 +165,7 @@ def test_an_endpoint_changed_by_hand(promoted: Facts, served: int | None) -> Non
     kind, what, remedy = told(replace(promoted, endpoint=endpoint, live=live))
     assert kind == "endpoint"
     assert "changed outside CloudFormation" in what
-    assert (f"movie-recommender-staging/{served}" if served else "no package") in what
+    assert (f"movie-recommender-staging/{served}" if served else "a model that is not known") in what
     assert remedy == (
         "aws sagemaker update-endpoint --endpoint-name movie-recommender-staging "
         "--endpoint-config-name configuration-1"
@@ -176,6 +176,38 @@ def test_an_endpoint_that_is_gone(promoted: Facts) -> None:
     kind, what, _ = told(replace(promoted, endpoint=None, live=None))
     assert kind == "endpoint"
     assert "but no endpoint movie-recommender-staging" in what
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED"])
+def test_a_first_deployment_that_failed(promoted: Facts, training: Facts, status: str) -> None:
+    for facts in (promoted, training):
+        stack = replace(
+            serving(facts.environment, 3)["stack"], status=status, package_arn=None, configuration=None
+        )
+        kind, what, remedy = told(replace(facts, stack=stack, endpoint=None, live=None))
+        assert kind == "stack"
+        assert what == (
+            f"the first deployment of stack {stack.name} failed ({status}): nothing is served, and the stack "
+            "cannot be updated"
+        )
+        assert f"describe-stack-events --stack-name {stack.name} says why" in remedy
+        assert remedy.endswith(f"npx cdk deploy --all -c env={facts.environment.name}")
+        assert "protection" not in remedy
+
+
+def test_a_protected_stack_is_not_deleted_by_the_next_deployment(promoted: Facts) -> None:
+    known = serving(promoted.environment, 3)["stack"]
+    stack = replace(known, status="ROLLBACK_COMPLETE", package_arn=None, configuration=None)
+    settings = promoted.environment.model_copy(update={"termination_protection": True})
+    _, _, remedy = told(replace(promoted, environment=settings, stack=stack, endpoint=None, live=None))
+    assert f"--no-enable-termination-protection --stack-name {stack.name}, and deploy again" in remedy
+
+
+def test_what_is_behind_the_endpoint_is_not_known(promoted: Facts) -> None:
+    endpoint = replace(serving(promoted.environment, 3)["endpoint"], package_arn=None)
+    kind, what, _ = told(replace(promoted, endpoint=endpoint, live=None))
+    assert kind == "unknown"
+    assert "which package endpoint movie-recommender-staging serves is not known" in what
 
 
 def test_a_stack_that_is_gone(promoted: Facts) -> None:
