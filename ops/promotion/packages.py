@@ -170,7 +170,7 @@ def approved_packages(sagemaker: "SageMakerClient", environment: Environment) ->
     with _registry_read(environment):
         return [
             summary["ModelPackageArn"]
-            for summary in _members(sagemaker, environment)
+            for summary in _members(sagemaker, environment.model_package_group)
             if summary.get("ModelApprovalStatus") == "Approved"
             and summary["ModelPackageStatus"] == "Completed"
         ]
@@ -185,7 +185,7 @@ def registered_copy(
         OperationError: there is no registry, or AWS refuses.
     """
     with _registry_read(environment):
-        for summary in _members(sagemaker, environment):
+        for summary in _members(sagemaker, environment.model_package_group):
             if summary["ModelPackageStatus"] in _UNUSABLE:
                 continue
             package = find_package(sagemaker, summary["ModelPackageArn"])
@@ -205,6 +205,11 @@ def register(sagemaker: "SageMakerClient", registration: Registration) -> str:
         OperationError: AWS refuses.
     """
     with refusals_told(f"The model cannot be registered in {registration.group}"):
+        unusable = [
+            summary["ModelPackageArn"]
+            for summary in _members(sagemaker, registration.group)
+            if summary["ModelPackageStatus"] in _UNUSABLE
+        ]
         answer = sagemaker.create_model_package(
             ModelPackageGroupName=registration.group,
             ModelPackageDescription=registration.description,
@@ -223,7 +228,7 @@ def register(sagemaker: "SageMakerClient", registration: Registration) -> str:
                 }
             },
             CustomerMetadataProperties=dict(registration.metadata),
-            ClientToken=_client_token(registration),
+            ClientToken=_client_token(registration, unusable),
         )
     return answer["ModelPackageArn"]
 
@@ -250,9 +255,13 @@ def completed(sagemaker: "SageMakerClient", arn: str) -> ModelPackage:
     return package
 
 
-def _client_token(registration: Registration) -> str:
-    """The same for every attempt to register the same model from the same source (36 characters at most)."""
-    identity = [registration.group, *(registration.metadata[key] for key in _IDENTITY)]
+def _client_token(registration: Registration, unusable: Sequence[str]) -> str:
+    """The same for every attempt to register the same model from the same source (36 characters at most).
+
+    Another one once the registry has another package that failed: with the token of an attempt that failed,
+    SageMaker would answer with that one's package for ever.
+    """
+    identity = [registration.group, *(registration.metadata[key] for key in _IDENTITY), *unusable]
     return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:36]
 
 
@@ -262,11 +271,9 @@ def _registry_read(environment: Environment) -> AbstractContextManager[None]:
     )
 
 
-def _members(
-    sagemaker: "SageMakerClient", environment: Environment
-) -> "Iterator[ModelPackageSummaryTypeDef]":
+def _members(sagemaker: "SageMakerClient", group: str) -> "Iterator[ModelPackageSummaryTypeDef]":
     pages = sagemaker.get_paginator("list_model_packages").paginate(
-        ModelPackageGroupName=environment.model_package_group, SortBy="CreationTime", SortOrder="Descending"
+        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
     )
     for page in pages:
         yield from page["ModelPackageSummaryList"]
