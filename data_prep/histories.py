@@ -18,12 +18,13 @@ parts together.
 """
 
 import mmap
+import os
 import struct
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ _HEADER = struct.Struct("<8s4Q")
 _HEADER_1 = struct.Struct("<8sQ")
 _BOUNDARY, _MEMBER = np.dtype("<u8"), np.dtype("<u4")
 _SORTED_AT_ONCE = 1 << 20
+_ZEROS = bytes(1 << 20)
 # Connections that boto3 keeps: https://docs.aws.amazon.com/boto3/latest/guide/configuration.html
 _READS_AT_ONCE = 10
 
@@ -94,7 +96,7 @@ def write_histories(
         file.write(by_user.astype(_BOUNDARY).tobytes())
         file.write(by_movie.astype(_BOUNDARY).tobytes())
         members_at = file.tell()
-        file.truncate(members_at + _MEMBER.itemsize * (rated + rater))
+        _reserve(file, _MEMBER.itemsize * (rated + rater))
         mapping = mmap.mmap(file.fileno(), 0)
     members = np.frombuffer(mapping, dtype=_MEMBER, offset=members_at)
     users_lists = _Filling(by_user, members[:rated], mapping)
@@ -107,6 +109,22 @@ def write_histories(
     users_lists.sort()
     movies_lists.sort()
     mapping.flush()
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Append `size` zero bytes to the file. Raises OSError where the disk has no room for them.
+
+    A mapped file with a hole ends the process (SIGBUS) when there is no room for what is written to it.
+    """
+    file.flush()
+    begin = file.tell()
+    if size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), begin, size)
+        return
+    # As on macOS.
+    for first in range(0, size, len(_ZEROS)):
+        file.write(_ZEROS[: size - first])
+    file.flush()
 
 
 class _Filling:

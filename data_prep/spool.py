@@ -67,7 +67,8 @@ class Spool:
     def _write(self) -> None:
         with self.path.open("ab" if self._written else "wb") as file:
             for rows in self._held:
-                np.ascontiguousarray(rows).tofile(file)
+                # Unlike tofile, this says why it fails.
+                file.write(np.ascontiguousarray(rows).data)
         self._held.clear()
         self._held_rows = 0
         self._written = True

@@ -1,3 +1,5 @@
+import errno
+import os
 import struct
 from collections.abc import Callable
 from itertools import accumulate
@@ -68,14 +70,45 @@ def _lists(lists: Lists) -> list[list[int]]:
 def test_the_layout_is_as_documented(tmp_path: Path) -> None:
     # User 0 has movies 0 and 2 to train on and 1 to test with, user 1 only movie 2 to train on.
     written = _write(tmp_path / "h", [(1, 2), (0, 2), (0, 0)], [(0, 1)], users=2, movies=3)
-    assert written == (
-        b"MRHIST02"
-        + struct.pack("<4Q", 2, 3, 4, 3)
-        + struct.pack("<5Q", 0, 2, 3, 4, 4)
-        + struct.pack("<4Q", 0, 1, 1, 3)
-        + struct.pack("<4I", 0, 2, 1, 2)
-        + struct.pack("<3I", 0, 0, 1)
-    )
+    assert written == LAYOUT
+
+
+LAYOUT = (
+    b"MRHIST02"
+    + struct.pack("<4Q", 2, 3, 4, 3)
+    + struct.pack("<5Q", 0, 2, 3, 4, 4)
+    + struct.pack("<4Q", 0, 1, 1, 3)
+    + struct.pack("<4I", 0, 2, 1, 2)
+    + struct.pack("<3I", 0, 0, 1)
+)
+
+
+def test_a_full_disk_is_an_error_before_anything_is_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: int, _offset: int, _length: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(histories, "mmap", None)
+    with pytest.raises(OSError, match="No space left on device"):
+        _write(tmp_path / "h", [(0, 0)], [], users=1, movies=1)
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_the_whole_file_has_room_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offered: bool
+) -> None:
+    if not offered:
+        monkeypatch.delattr(os, "posix_fallocate")
+    with (tmp_path / "reserved").open("w+b") as file:
+        file.write(b"header")
+        histories._reserve(file, 3_000_000)
+    facts = (tmp_path / "reserved").stat()
+    assert facts.st_size == 3_000_006
+    assert facts.st_blocks * 512 >= facts.st_size
+    written = _write(tmp_path / "h", [(1, 2), (0, 2), (0, 0)], [(0, 1)], users=2, movies=3)
+    assert written == LAYOUT
 
 
 _pairs = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), unique=True, max_size=42)

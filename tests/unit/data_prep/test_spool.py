@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,13 @@ def test_an_empty_spool_has_a_file_when_it_is_asked_for(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "rows", ROW)
     assert spool.file().read_bytes() == b""
     assert list(spool.blocks()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's disk that is always full")
+def test_a_full_disk_is_an_error_that_says_so() -> None:
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        Spool(Path("/dev/full"), ROW).append(_rows(*range(10_000)))
+    assert caught.value.errno == errno.ENOSPC
 
 
 @pytest.mark.parametrize("spools", [1, 4])
