@@ -21,6 +21,16 @@ def parameter_arn(stack: Stack, name: str) -> str:
     return stack.format_arn(service="ssm", resource="parameter", resource_name=name.removeprefix("/"))
 
 
+def alarm_arn(stack: Stack, name: str) -> str:
+    """The ARN of the CloudWatch alarm `name`."""
+    return stack.format_arn(
+        service="cloudwatch",
+        resource="alarm",
+        resource_name=name,
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+
+
 def stack_arns(stack: Stack, name: str) -> str:
     """The ARNs of the CloudFormation stacks called `name`, of which one is there at a time."""
     return stack.format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*")

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Final
 
-from aws_cdk import CfnTag
+from aws_cdk import CfnTag, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.endpoint_alarms import EndpointAlarms
+from infra.arns import alarm_arn
+from infra.endpoint_alarms import EndpointAlarms, alarm_names
 from infra.environment import DeploymentSettings, Environment
 from infra.log_group import log_group
 from infra.permission import allow
@@ -59,10 +60,11 @@ class ModelEndpoint(Construct):
             on=storage.objects(storage.models, f"{MODELS_PREFIX}*"),
             because="The released package decides which artifact is read",
         )
-        alarms = EndpointAlarms(
-            self, "Alarms", settings=settings, endpoint_name=self.name, variant=VARIANT
-        ).alarms
-        allow(role, "cloudwatch:DescribeAlarms", on=[alarm.alarm_arn for alarm in alarms])
+        allow(
+            role,
+            "cloudwatch:DescribeAlarms",
+            on=[alarm_arn(Stack.of(self), name) for name in alarm_names(settings)],
+        )
         self.model = sagemaker.CfnModel(
             self,
             "Model",
@@ -92,6 +94,14 @@ class ModelEndpoint(Construct):
             ],
         )
         self.configuration_name = configuration.attr_endpoint_config_name
+        alarms = EndpointAlarms(
+            self,
+            "Alarms",
+            settings=settings,
+            endpoint_name=self.name,
+            variant=VARIANT,
+            configuration_name=self.configuration_name,
+        ).alarms
         endpoint = sagemaker.CfnEndpoint(
             self,
             "Endpoint",
@@ -132,7 +142,9 @@ def _deployment(
                 wait_interval_in_seconds=wait,
             ),
             termination_wait_in_seconds=settings.termination_wait_seconds,
-            # SageMaker waits after the canary, and again after all traffic has moved.
+            # SageMaker waits at the canary, and for the termination with all traffic moved. Its guide can be
+            # read as one more wait for the canary's time between the two; there is room for that:
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green-canary.html
             maximum_execution_timeout_in_seconds=_START_SECONDS
             + 2 * wait
             + settings.termination_wait_seconds,

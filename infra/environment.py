@@ -183,7 +183,8 @@ class DeploymentSettings(Section):
     """How a running endpoint changes to new instances, and what that costs: until it has, both are billed.
 
     With `canary_percent` the new instances first get that share of the requests, for
-    `canary_wait_seconds`; without it they get all requests at once.
+    `canary_wait_seconds`; without it they get all requests at once. The old ones are kept for
+    `termination_wait_seconds` after all requests have moved. The alarms are watched in both waits.
     """
 
     canary_percent: (
@@ -233,6 +234,18 @@ class ServingSettings(Section):
             raise ValueError(
                 f"deployment.canary_percent = {percent}: must be at least one of {self.instance_count} "
                 f"instances, which is {math.ceil(100 / self.instance_count)} percent"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _alarms_can_go_off_in_the_canary(self) -> Self:
+        wait = self.deployment.canary_wait_seconds
+        needed = self.alarms.evaluation_minutes * 60
+        if wait is not None and wait < needed:
+            raise ValueError(
+                f"deployment.canary_wait_seconds = {wait}: the alarms need {needed} seconds to go off "
+                f"(alarms.evaluation_minutes = {self.alarms.evaluation_minutes}); wait longer, or take "
+                "deployment.canary_percent and canary_wait_seconds away to move all requests at once"
             )
         return self
 

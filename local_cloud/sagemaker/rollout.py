@@ -1,6 +1,8 @@
 """A deployment under way: a new fleet comes up beside the old one and takes its traffic over.
 
-CloudWatch's alarms are watched in the "baking periods", the waits between and after the shifts of traffic
+CloudWatch's alarms are watched in the "baking periods", the waits between and after the shifts of traffic:
+``WaitIntervalInSeconds`` at the canary or step, ``TerminationWaitInSeconds`` with all traffic moved while the
+old fleet is kept
 (https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html).
 """
 

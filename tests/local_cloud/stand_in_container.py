@@ -2,7 +2,7 @@
 
 ``train`` obeys the hyperparameters ``fail``, ``exit_code``, ``sleep``, ``ignore_sigterm`` and ``log``;
 ``serve`` obeys the environment variables ``STAND_IN_EXIT``, ``STAND_IN_STATUS`` and ``STAND_IN_SLEEP``
-(seconds per request), and answers every request with one line of JSON.
+(seconds per request), and answers every request with one line of JSON; the request ``fail`` fails.
 """
 
 import argparse
@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         time.sleep(float(os.environ.get("STAND_IN_SLEEP", "0")))
-        status = int(os.environ.get("STAND_IN_STATUS", "200"))
+        status = 500 if body == b"fail" else int(os.environ.get("STAND_IN_STATUS", "200"))
         seen = {
             "bytes": len(body),
             "content_type": self.headers.get("Content-Type"),

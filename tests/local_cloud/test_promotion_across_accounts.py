@@ -32,7 +32,8 @@ pytestmark = pytest.mark.local_cloud
 
 REGION = "us-east-1"
 ACCOUNTS = {"dev": "111111111111", "staging": "222222222222", "prod": "333333333333"}
-CANARY_SECONDS = 6
+SHORTEST = {"canary_wait_seconds": 60, "termination_wait_seconds": 0, "evaluation_minutes": 1}
+"""The shortest canary in which an alarm can go off."""
 # dev prepares even these few ratings in AWS Batch.
 BATCH = """
 [training.batch]
@@ -241,7 +242,7 @@ def make_checkout(folder: Path) -> Path:
     for name in ("staging", "prod"):
         path = folder / "config" / f"{name}.toml"
         text = path.read_text()
-        for key, value in (("canary_wait_seconds", CANARY_SECONDS), ("termination_wait_seconds", 0)):
+        for key, value in SHORTEST.items():
             before = next(line for line in text.splitlines() if line.startswith(f"{key} = "))
             text = text.replace(before, f"{key} = {value}")
         path.write_text(text)

@@ -495,13 +495,14 @@ def received(world: World, queue: str) -> list[str]:  # noqa: F811
 # -- CloudFormation ----------------------------------------------------------------------------------------
 
 PROVIDER = """
-import json, urllib.request, boto3
+import json, time, urllib.request, boto3
 def handler(event, context):
     stacks = boto3.client("cloudformation").describe_stacks(StackName=event["StackId"])["Stacks"]
     request, status = event["RequestType"], stacks[0]["StackStatus"]
     properties, old = event["ResourceProperties"], event.get("OldResourceProperties", {})
     print(json.dumps([request, status, old.get("Config"), properties["Config"]]))
-    failed = properties["Fail"] == "yes" and (request, status) == ("Update", "UPDATE_IN_PROGRESS")
+    failed = properties["Fail"] != "no" and (request, status) == ("Update", "UPDATE_IN_PROGRESS")
+    time.sleep(10 if failed and properties["Fail"] == "slowly" else 0)
     answer = {key: event[key] for key in ("RequestId", "StackId", "LogicalResourceId")}
     answer |= {"PhysicalResourceId": event.get("PhysicalResourceId", "test-1"), "Reason": "scores differ"}
     answer["Status"] = "FAILED" if failed else "SUCCESS"
@@ -512,7 +513,10 @@ def handler(event, context):
 
 @dataclass
 class Stack:
-    """A stack of a model package, an endpoint with a canary, its alarm, and a test after the endpoint."""
+    """A stack of a model package, an endpoint with a canary, its alarm, and a test after the endpoint.
+
+    The parameter `fail` says whether the test fails an update: `no`, `yes` or, after ten seconds, `slowly`.
+    """
 
     world: World
     group: str
@@ -534,6 +538,7 @@ class Stack:
             "Dimensions": [
                 {"Name": "EndpointName", "Value": self.group},
                 {"Name": "VariantName", "Value": VARIANT},
+                {"Name": "EndpointConfigName", "Value": {"Fn::GetAtt": ["Config", "EndpointConfigName"]}},
             ],
             "Statistic": "Sum",
             "Period": 60,
@@ -677,7 +682,8 @@ class Stack:
 
 
 @pytest.fixture
-def stack(world: World) -> Iterator[Stack]:  # noqa: F811
+def undeployed(world: World) -> Iterator[Stack]:  # noqa: F811
+    """A stack that has no package yet."""
     group = f"group-{uuid.uuid4().hex[:8]}"
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -693,11 +699,17 @@ def stack(world: World) -> Iterator[Stack]:  # noqa: F811
     world.sagemaker.create_model_package_group(ModelPackageGroupName=group)
     stack = Stack(world, group, function)
     stack.put("fail", "no")
-    stack.publish(STAND_IN_TAG="old")
-    stack.deploy()
     yield stack
     world.cloud.client("cloudformation").delete_stack(StackName=group)
     wait_for(lambda: not world.sagemaker.list_endpoints(NameContains=group)["Endpoints"])
+
+
+@pytest.fixture
+def stack(undeployed: Stack) -> Stack:
+    """A stack whose model calls itself `old`."""
+    undeployed.publish(STAND_IN_TAG="old")
+    undeployed.deploy()
+    return undeployed
 
 
 def test_release_reaches_the_endpoint_through_a_canary(stack: Stack) -> None:
@@ -744,6 +756,43 @@ def test_alarm_in_the_canary_rolls_the_stack_back(stack: Stack) -> None:
     models = {each["ModelName"] for each in stack.world.sagemaker.list_models(MaxResults=100)["Models"]}
     assert before["Model"].rpartition("/")[2] in models
     assert [request for request, *_ in stack.requests()] == ["Create"]
+
+
+def test_model_that_fails_in_service_is_replaced(undeployed: Stack) -> None:
+    stack = undeployed
+    stack.publish(STAND_IN_STATUS="500")
+    stack.deploy()
+    with asking(stack.world.cloud, stack.group) as client:
+        wait_for(lambda: alarm_state(stack.world, stack.alarm) == "ALARM")
+        stack.publish(STAND_IN_TAG="new")
+        stack.release()
+        assert stack.settled() == "UPDATE_COMPLETE"
+        updated, failed = time.monotonic(), len(client.failures)
+        wait_for(lambda: client.since(updated).total() >= 5)
+        assert len(client.failures) == failed
+    assert failed > 5
+    assert alarm_state(stack.world, stack.alarm) == "OK"
+
+
+def test_alarm_of_the_new_model_does_not_stop_the_way_back(stack: Stack) -> None:
+    before = stack.resources()
+    runtime = stack.world.cloud.client("sagemaker-runtime")
+    stack.publish(STAND_IN_TAG="new")
+    stack.put("fail", "slowly")
+    stack.release()
+    wait_for(lambda: "Test" in [event["LogicalResourceId"] for event in stack.events()])
+    for _ in range(10):
+        with pytest.raises(ClientError, match="ModelError"):
+            runtime.invoke_endpoint(EndpointName=stack.group, Body=b"fail")
+    wait_for(lambda: alarm_state(stack.world, stack.alarm) == "ALARM", 8)
+    with asking(stack.world.cloud, stack.group) as client:
+        assert stack.settled() == "UPDATE_ROLLBACK_COMPLETE"
+        back = time.monotonic()
+        wait_for(lambda: client.since(back).total() >= 5)
+    assert client.failures == []
+    assert set(client.since(back)) == {"old"}
+    assert stack.failures() == {"Test": "scores differ"}
+    assert stack.resources() == before
 
 
 def test_failed_test_brings_the_old_endpoint_back(stack: Stack) -> None:

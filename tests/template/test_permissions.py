@@ -216,7 +216,14 @@ def test_the_only_managed_policy_is_the_one_for_api_gateways_logs(any_assembly: 
             {"sagemaker:DescribeModelPackage"},
             ["arn:*:model-package/movie-recommender-dev/[*]"],
         ),
-        ("EndpointRole", {"cloudwatch:DescribeAlarms"}, ["<EndpointAlarmsErrors*.Arn>", "<*Latency*.Arn>"]),
+        (
+            "EndpointRole",
+            {"cloudwatch:DescribeAlarms"},
+            [
+                "arn:*:alarm:movie-recommender-dev-endpoint-errors",
+                "arn:*:movie-recommender-dev-endpoint-latency",
+            ],
+        ),
         ("CheckModelFunctionRole", {"s3:GetObject"}, ["<Models*>/models/[*]"]),
         ("SmokeTestFunctionRole", {"s3:GetObject"}, ["<Models*>/models/[*]/reference.json"]),
         ("SmokeTestFunctionRole", {"sagemaker:InvokeEndpoint"}, ["arn:*:endpoint/movie-recommender-dev"]),

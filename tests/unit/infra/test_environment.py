@@ -312,6 +312,13 @@ def test_a_pin(folder: Path) -> None:
             "",
             "canary_wait_seconds is missing: canary_percent needs it",
         ),
+        (
+            "canary_wait_seconds = 600",
+            "canary_wait_seconds = 179",
+            "canary_wait_seconds = 179: the alarms need 180 seconds to go off (alarms.evaluation_minutes = 3); "
+            "wait longer, or take deployment.canary_percent and canary_wait_seconds away to move all requests "
+            "at once",
+        ),
     ],
 )
 def test_a_mistake_in_a_canary_is_told_in_a_line(folder: Path, old: str, new: str, said: str) -> None:

@@ -74,13 +74,13 @@ def _row(environment: Environment, aspect: str) -> str:
                 "serving": {
                     "deployment": {
                         "canary_percent": 50,
-                        "canary_wait_seconds": 90,
+                        "canary_wait_seconds": 190,
                         "termination_wait_seconds": 120,
                     }
                 }
             },
             "a new model gets requests",
-            "50 % for 90 s, then all",
+            "50 % for 190 s, then all",
         ),
         ("dev", {"api": {"quota_per_day": 5000}}, "callers of the API", "API key, 5,000 requests a day"),
         ("prod", {}, "callers of the API", "IAM"),
