@@ -4,6 +4,7 @@ import numpy as np
 
 from data_prep.arrays import Booleans, Bytes, Floats, Integers
 from data_prep.protobuf import WireError, parse_record
+from data_prep.recordio.columns import decode_columns
 from data_prep.recordio.frames import Frames, broken, find_frames
 from data_prep.recordio.layout import CHUNK_ROWS, LENGTH_BITS, SparseRecords, windows
 
@@ -34,9 +35,8 @@ def decode_sparse(data: bytes | bytearray | memoryview) -> SparseRecords:
         raise broken(row, starts[row], f"it has {shapes[row]} columns, those before it {shape}")
     indptr = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=indptr[1:])
-    outside = keys >= shape
-    if outside.any():
-        element = int(np.argmax(outside))
+    if len(keys) and keys.max() >= shape:
+        element = int(np.argmax(keys >= shape))
         row = int(np.searchsorted(indptr, element, side="right")) - 1
         raise broken(row, starts[row], f"it has key {keys[element]}; the columns are 0 to {shape - 1}")
     return SparseRecords(labels, indptr, keys, values, shape)
@@ -47,7 +47,11 @@ _Chunk = tuple[Floats, Integers, Integers, Floats, Integers]
 
 
 def _decode_chunk(frames: Frames, first: int) -> _Chunk:
-    """Read the layout that writers use for all rows at once; parse what is laid out otherwise row by row."""
+    """Read rows of few layouts as columns, others that writers make at once, and the rest row by row."""
+    if (columns := decode_columns(frames)) is not None:
+        rows, count = columns.keys.shape
+        counts, shapes = np.broadcast_to(count, rows), np.broadcast_to(columns.shape, rows)
+        return columns.labels, counts, columns.keys.ravel(), columns.values.ravel(), shapes
     buffer, starts, lengths = frames.buffer, frames.starts, frames.lengths
     plain, labels, counts, keys, values, shapes = _decode_plain(buffer, starts, lengths)
     others = np.flatnonzero(~plain)

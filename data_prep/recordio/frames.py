@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_prep.arrays import Bytes, Integers
 from data_prep.errors import DataError
@@ -41,7 +42,9 @@ class Frames:
 def find_frames(buffer: Bytes) -> Frames:
     """Find all payloads. Raises DataError for the first frame that is broken."""
     words = buffer[: len(buffer) // 4 * 4].view("<u4")
-    heads = np.flatnonzero(words == MAGIC)
+    heads = _evenly(words)
+    if heads is None:
+        heads = np.flatnonzero(words == MAGIC)
     if len(heads) and heads[-1] + 1 < len(words):
         lengths = words[heads + 1].astype(np.int64)
         following = heads + 2 + (lengths + 3 >> 2)
@@ -51,6 +54,16 @@ def find_frames(buffer: Bytes) -> Frames:
             return Frames(buffer, starts, lengths, starts)
     # Something is broken, a payload happens to hold the magic number, or a record is in parts.
     return _follow(buffer)
+
+
+def _evenly(words: NDArray[np.uint32]) -> Integers | None:
+    """Where the frames begin, in words, if all are as long as the first one; None otherwise."""
+    if len(words) < HEADER_BYTES // 4:
+        return None
+    size = HEADER_BYTES // 4 + (int(words[1]) + 3 >> 2)
+    if len(words) % size or (words[::size] != MAGIC).any():
+        return None
+    return np.arange(0, len(words), size)
 
 
 def _follow(buffer: Bytes) -> Frames:

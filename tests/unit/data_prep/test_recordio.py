@@ -158,6 +158,32 @@ def test_many_rows_of_few_and_of_many_layouts(layouts: list[int]) -> None:
     _check_decoded(decode_sparse(encoded), rows, shape)
 
 
+@given(
+    shape=_shapes,
+    seed=st.integers(0, 2**32),
+    elements=st.integers(0, 4),
+    damage=st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), max_size=3),
+    labelled=st.booleans(),
+)
+def test_columns_are_read_as_rows_are(
+    shape: int, seed: int, elements: int, damage: list[tuple[int, int]], labelled: bool
+) -> None:
+    content = bytearray(_encode(_matrix(seed, shape, [elements], 60), shape, labelled=labelled))
+    for place, byte in damage:
+        content[place % len(content)] = byte
+    found = _outcome(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoder, "decode_columns", lambda _frames: None)
+        assert _outcome(content) == found
+
+
+def test_records_of_few_layouts_are_read_as_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [Row(1.0, keys, [1.0, 0.5]) for keys in ([5, 2000], [300, 2000], [5, 20_000])] * 50
+    encoded = _encode(rows, 1 << 20)
+    monkeypatch.delattr(decoder, "_decode_plain")
+    _check_decoded(decode_sparse(encoded), rows, 1 << 20)
+
+
 @pytest.mark.parametrize("label", [0.0, -0.0, float("nan"), float("inf"), 1e-45])
 def test_every_label_is_written(label: float) -> None:
     rows = [Row(label, [0], [label])]
@@ -431,11 +457,17 @@ def _mutations(content: bytes, count: int) -> Iterator[bytes]:
         yield bytes(damaged[: chance.integers(1, len(damaged) + 1)] if chance.random() < 0.2 else damaged)
 
 
-def test_damaged_data_never_raises_anything_else_and_both_readers_agree(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [Row(1.0, [5, 299], [2.0, 3.0]), Row(0.0, [], []), Row(2.0, [200] * 5, [1.0] * 5)],
+        [Row(1.0, [5, 299], [2.0, 3.0]), Row(0.0, [200, 5], [1.0, 1.0]), Row(2.0, [7, 8], [1.0, 0.5])] * 2,
+    ],
+)
+def test_damaged_data_never_raises_anything_else_and_all_readers_agree(
+    rows: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The fast reader may only accept what the field-by-field one accepts, and with the same result."""
-    rows = [Row(1.0, [5, 299], [2.0, 3.0]), Row(0.0, [], []), Row(2.0, [200] * 5, [1.0] * 5)]
+    """The fast readers may only accept what the field-by-field one accepts, and with the same result."""
     fast = {}
     mutants = set(_mutations(_encode(rows, 300), 3000))
     for mutant in mutants:
@@ -452,13 +484,16 @@ def test_damaged_data_never_raises_anything_else_and_both_readers_agree(
             np.zeros(n, int),
         )
 
+    monkeypatch.setattr(decoder, "decode_columns", lambda _frames: None)
+    for mutant in mutants:
+        assert fast[mutant] == _outcome(mutant)
     monkeypatch.setattr(decoder, "_decode_plain", nothing_is_plain)
     for mutant in mutants:
         assert fast[mutant] == _outcome(mutant)
     assert len({outcome for outcome in fast.values() if isinstance(outcome, str)}) > 20
 
 
-def _outcome(content: bytes) -> object:
+def _outcome(content: bytes | bytearray) -> object:
     try:
         records = decode_sparse(content)
     except DataError as error:
