@@ -1,5 +1,6 @@
 """The environment that is promoted to: its model bucket, and the package that the model becomes there."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,6 +23,7 @@ _CARRIED_OVER = (
     "auc",
     "cross_entropy",
 )
+_FOLDER_DIGITS = 16
 _MAX_METADATA = 256
 """Characters of a value of CustomerMetadataProperties:
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html"""
@@ -63,8 +65,16 @@ def model_bucket(environment: Environment, session: boto3.Session) -> str:
 
 
 def place_of(file: FetchedFile, model: Model, bucket: str) -> S3Object:
-    """Return where a file of the model belongs: in a folder that is named by the artifact's SHA-256."""
-    return S3Object(bucket, f"models/{model.package.artifact_sha256}/{file.path.name}")
+    """Return where a file of the model belongs: in a folder that is named by the artifact's SHA-256.
+
+    Two packages may have the same artifact and other companions. So these lie in a folder below, which is
+    named by their own content: no promotion can change what a package that is registered refers to.
+    """
+    folder = f"models/{model.package.artifact_sha256}"
+    if file.path.name != ARTIFACT:
+        content = "\n".join(sorted(f"{each.sha256} {each.path.name}" for each in model.companions))
+        folder += f"/{hashlib.sha256(content.encode()).hexdigest()[:_FOLDER_DIGITS]}"
+    return S3Object(bucket, f"{folder}/{file.path.name}")
 
 
 def registration_of(model: Model, environment: Environment, bucket: str, origin: Provenance) -> Registration:

@@ -27,11 +27,18 @@ class Model:
 
     Attributes:
         package: of the source environment.
-        files: the artifact first, then what serving and judging it need; each by its own name.
+        artifact: what serves.
+        companions: what serving and judging it need, each by its own name.
     """
 
     package: ModelPackage
-    files: Sequence[FetchedFile]
+    artifact: FetchedFile
+    companions: Sequence[FetchedFile]
+
+    @property
+    def files(self) -> Sequence[FetchedFile]:
+        """All of them, the artifact first."""
+        return [self.artifact, *self.companions]
 
 
 class _Gate(BaseModel):
@@ -97,7 +104,7 @@ def fetch_model(s3: "S3Client", package: ModelPackage, folder: Path, progress: P
             ("reference.json", "reference_uri"),
         )
     ]
-    return Model(package, [artifact, evaluation, *others])
+    return Model(package, artifact, [evaluation, *others])
 
 
 def _live_package(environment: Environment, session: boto3.Session) -> str:

@@ -37,8 +37,6 @@ def archive(content: bytes) -> bytes:
 ARTIFACT = archive(random.Random(0).randbytes(3_000_000))
 """Larger than what is read at once."""
 SHA256 = hashlib.sha256(ARTIFACT).hexdigest()
-FILES = ("model.tar.gz", "evaluation.json", "catalog.json", "histories.bin", "reference.json")
-FOLDER = f"models/{SHA256}"
 
 _accounts = itertools.count(500_000_000_001)
 # As they are now: somebody may edit them while the tests run.
@@ -58,6 +56,27 @@ def evaluation(*, passed: bool = True, sha256: str = SHA256) -> bytes:
         "gate": {"passed": passed, "reasons": reasons, "cause": "…"},
     }
     return json.dumps(document).encode()
+
+
+CATALOG, HISTORIES, REFERENCE = b'{"catalog": 1}', b"\0histories", b'{"rows": []}'
+
+
+def copies(*, catalog: bytes = CATALOG) -> dict[str, str]:
+    """The keys of a promoted model's files, by their names in the order in which they are copied."""
+    companions = {
+        "evaluation.json": evaluation(),
+        "catalog.json": catalog,
+        "histories.bin": HISTORIES,
+        "reference.json": REFERENCE,
+    }
+    hashes = sorted(f"{hashlib.sha256(content).hexdigest()} {name}" for name, content in companions.items())
+    folder = f"models/{SHA256}/{hashlib.sha256(chr(10).join(hashes).encode()).hexdigest()[:16]}"
+    return {"model.tar.gz": f"models/{SHA256}/model.tar.gz"} | {
+        name: f"{folder}/{name}" for name in companions
+    }
+
+
+COPIES = copies()
 
 
 @dataclass
@@ -168,6 +187,7 @@ class Place:
         *,
         artifact: bytes = ARTIFACT,
         without: tuple[str, ...] = (),
+        catalog: bytes = CATALOG,
         verdict: bytes | None = None,
         approval: str = "Approved",
         **metadata: str,
@@ -177,9 +197,9 @@ class Place:
         verdict = evaluation(sha256=sha256) if verdict is None else verdict
         uris = {
             "evaluation": self.put(f"{folder}/evaluation.json", verdict),
-            "catalog_uri": self.put(f"{folder}/catalog.json", b'{"catalog": 1}'),
-            "histories_uri": self.put(f"{folder}/histories.bin", b"\0histories"),
-            "reference_uri": self.put(f"{folder}/reference.json", b'{"rows": []}'),
+            "catalog_uri": self.put(f"{folder}/catalog.json", catalog),
+            "histories_uri": self.put(f"{folder}/histories.bin", HISTORIES),
+            "reference_uri": self.put(f"{folder}/reference.json", REFERENCE),
         }
         properties = {
             "artifact_sha256": sha256,

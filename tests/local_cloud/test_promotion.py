@@ -24,11 +24,12 @@ from ops.promotion import lock, promote
 from tests.local_cloud.conftest import RunningCloud
 from tests.local_cloud.promotion_world import (
     ARTIFACT,
-    FILES,
-    FOLDER,
+    CATALOG,
+    COPIES,
     SHA256,
     Checkout,
     Place,
+    copies,
     evaluation,
     new_account,
 )
@@ -155,13 +156,12 @@ def fresh(stand_in_cloud: RunningCloud, tmp_path: Path) -> World:
 
 def test_the_live_model_arrives_byte_for_byte(world: World) -> None:
     shown = world.promote()
-    assert world.staging.object_keys() == sorted(f"{FOLDER}/{name}" for name in FILES)
-    assert world.staging.read(f"{FOLDER}/model.tar.gz") == ARTIFACT
-    for name in FILES[1:]:
-        assert world.staging.read(f"{FOLDER}/{name}") == world.dev.read(f"models/run-1/{name}")
-    for name in FILES:
+    assert world.staging.object_keys() == sorted(COPIES.values())
+    for name, key in COPIES.items():
+        original = "output/model.tar.gz" if name == "model.tar.gz" else name
+        assert world.staging.read(key) == world.dev.read(f"models/run-1/{original}")
         stored = world.staging.client("s3").head_object(
-            Bucket=world.staging.bucket, Key=f"{FOLDER}/{name}", ChecksumMode="ENABLED"
+            Bucket=world.staging.bucket, Key=key, ChecksumMode="ENABLED"
         )
         assert "ChecksumSHA256" in stored, "S3 itself has checked the bytes"
         assert (stored["ContentType"] == "application/json") == name.endswith(".json")
@@ -180,9 +180,9 @@ def test_the_package_says_where_it_came_from(world: World) -> None:
     container = package["InferenceSpecification"]["Containers"][0]
     bucket = world.staging.bucket
     assert container["Image"] == image_uri("us-east-1")
-    assert container["ModelDataUrl"] == f"s3://{bucket}/{FOLDER}/model.tar.gz"
+    assert container["ModelDataUrl"] == f"s3://{bucket}/models/{SHA256}/model.tar.gz"
     quality = package["ModelMetrics"]["ModelQuality"]
-    assert quality["Statistics"]["S3Uri"] == f"s3://{bucket}/{FOLDER}/evaluation.json"
+    assert quality["Statistics"]["S3Uri"] == f"s3://{bucket}/{COPIES['evaluation.json']}"
     metadata = package["CustomerMetadataProperties"]
     assert metadata.pop("promoted_at").endswith("+00:00")
     assert metadata == {
@@ -193,9 +193,9 @@ def test_the_package_says_where_it_came_from(world: World) -> None:
         "accuracy": "0.7164",
         "auc": "0.7823",
         "cross_entropy": "0.5602",
-        "catalog_uri": f"s3://{bucket}/{FOLDER}/catalog.json",
-        "histories_uri": f"s3://{bucket}/{FOLDER}/histories.bin",
-        "reference_uri": f"s3://{bucket}/{FOLDER}/reference.json",
+        "catalog_uri": f"s3://{bucket}/{COPIES['catalog.json']}",
+        "histories_uri": f"s3://{bucket}/{COPIES['histories.bin']}",
+        "reference_uri": f"s3://{bucket}/{COPIES['reference.json']}",
         "source_account": world.dev.environment.account,
         "source_package_arn": world.package,
         "source_environment": "dev",
@@ -253,8 +253,8 @@ def test_a_second_promotion_does_nothing_again(world: World) -> None:
 def test_a_dry_run_says_all_and_changes_nothing(world: World) -> None:
     shown = world.promote(dry_run=True)
     assert world.unchanged()
-    for name in FILES:
-        assert f"copy s3://{world.staging.bucket}/{FOLDER}/{name}" in shown
+    for key in COPIES.values():
+        assert f"copy s3://{world.staging.bucket}/{key}" in shown
     assert "register it in movie-recommender-staging" in shown
     assert f"source_package_arn = {world.package}" in shown
     assert "write the pin into config/staging.toml (it pins nothing now)" in shown
@@ -262,17 +262,31 @@ def test_a_dry_run_says_all_and_changes_nothing(world: World) -> None:
     state = world.target_state()
     shown = world.promote(dry_run=True)
     assert world.target_state() == state
-    assert shown.count("keep (there already)") == len(FILES)
+    assert shown.count("keep (there already)") == len(COPIES)
     assert "keep the pin" in shown
 
 
 def test_a_flipped_byte_in_the_copy_is_put_right(world: World) -> None:
     world.promote()
     flipped = ARTIFACT[:1000] + bytes([ARTIFACT[1000] ^ 1]) + ARTIFACT[1001:]
-    world.staging.put(f"{FOLDER}/model.tar.gz", flipped)
+    world.staging.put(COPIES["model.tar.gz"], flipped)
     assert "1 copied, 4 there already" in world.promote()
-    assert world.staging.read(f"{FOLDER}/model.tar.gz") == ARTIFACT
+    assert world.staging.read(COPIES["model.tar.gz"]) == ARTIFACT
     assert len(world.staging.packages()) == 1
+
+
+def test_the_same_artifact_with_another_catalogue_leaves_the_first_ones_files(fresh: World) -> None:
+    """A model that is trained again on the same ratings may come out the same, byte for byte."""
+    fresh.promote(package=fresh.package)
+    other = b'{"catalog": 2}'
+    shown = fresh.promote(package=fresh.dev.train("run-2", catalog=other))
+    assert "4 copied, 1 there already" in shown
+    both = COPIES | {f"second {name}": key for name, key in copies(catalog=other).items()}
+    assert fresh.staging.object_keys() == sorted(set(both.values()))
+    assert fresh.staging.versions("models/") == sorted(set(both.values())), "nothing was written over"
+    for arn, catalog in zip(fresh.staging.packages(), (CATALOG, other), strict=True):
+        uri = fresh.staging.package(arn)["CustomerMetadataProperties"]["catalog_uri"]
+        assert fresh.staging.read(uri.removeprefix(f"s3://{fresh.staging.bucket}/")) == catalog
 
 
 # -- what it refuses -----------------------------------------------------------------------------------------
@@ -524,7 +538,7 @@ def test_a_lock_that_cannot_be_read_ends_too(
 READING = ("Get", "Head", "List", "Describe")
 STEPS = [
     f"PutObject {lock.KEY}",
-    *(f"PutObject {FOLDER}/{name}" for name in FILES),
+    *(f"PutObject {key}" for key in COPIES.values()),
     "CreateModelPackage",
     "write .staging.toml.new",
     "rename staging.toml",
@@ -606,7 +620,6 @@ def test_killed_and_run_again_it_ends_as_if_nothing_had_been(
         arn = world.pin()[0]
         assert world.staging.package(arn)["ModelApprovalStatus"] == "Approved", "a pin is deployable"
     if world.staging.packages():
-        copied = [f"{FOLDER}/{name}" for name in FILES]
-        assert set(copied) <= set(world.staging.object_keys()), "a package has all of its files"
+        assert set(COPIES.values()) <= set(world.staging.object_keys()), "a package has all of its files"
     world.promote()
     assert world.target_state() == uninterrupted
