@@ -72,13 +72,17 @@ class PrepareSettings(BaseModel):
 
 
 class SourceFacts(BaseModel):
-    """The data set that was read; `sha256` is of the archive, or over the files of the folder."""
+    """The data set that was read; `sha256` is of the archive, or over the files of the folder.
+
+    `id_type` says whether ids are numbers, and ascend by value, or text, by its bytes.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     sha256: str
     format: str
+    id_type: Literal["integer", "text"]
     split: str
 
 
@@ -126,7 +130,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format_version: Literal[2] = 2
+    format_version: Literal[3] = 3
     digest: str
     source: SourceFacts
     settings: PrepareSettings
@@ -160,11 +164,15 @@ class Manifest(BaseModel):
         return channels | {name: facts.bytes for name, facts in self.files.items()}
 
 
-def dataset_digest(source_sha256: str, settings: PrepareSettings) -> str:
-    """Name a prepared data set by what decides its bytes: the input, the settings, the format."""
+def dataset_digest(*, name: str, sha256: str, settings: PrepareSettings) -> str:
+    """Name a prepared data set by what decides its bytes: the input, the settings, the format.
+
+    `name` and `sha256` are the input's, as in SourceFacts. The catalog has the name; and a file `u.data` is
+    MovieLens, where the same bytes as `mine.tsv` may be anyone's.
+    """
     identity = {
         "format_version": Manifest.model_fields["format_version"].default,
-        "source": source_sha256,
+        "source": {"name": name, "sha256": sha256},
         "settings": settings.model_dump(),
     }
     content = json.dumps(identity, sort_keys=True).encode()

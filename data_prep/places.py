@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from data_prep import stages
 from data_prep.errors import DataError
+from data_prep.formats.input_data import open_input
 from data_prep.manifest import Manifest, PrepareSettings
-from data_prep.prepare import digest_of, prepare, working_folder
+from data_prep.prepare import prepare, prepare_opened, working_folder
 from data_prep.stages import Progress
 from data_prep.store import Folder, Store
 
@@ -58,14 +59,16 @@ def prepare_at(source: Path, out: str, *, settings: PrepareSettings, progress: P
         return prepare(source, Path(out), settings=settings, progress=progress)
     from data_prep.storage import upload_prepared  # noqa: PLC0415 - a folder is not to wait for it
 
-    store = _prefix(f"{out.rstrip('/')}/{digest_of(source, settings)}")
-    if (finished := stages.read_manifest(store)) is not None:
-        progress("Already prepared", 1.0)
-        return finished
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(source, Path(folder), settings=settings, progress=progress)
-        progress("Uploading", 1.0)
-        upload_prepared(store, Path(folder) / prepared.digest, prepared)
+    progress("Opening the data set", 0.0)
+    with open_input(source, max_bad_rows=settings.max_bad_rows) as data:
+        store = _prefix(f"{out.rstrip('/')}/{stages.digest_of(data, settings)}")
+        if (finished := stages.read_manifest(store)) is not None:
+            progress("Already prepared", 1.0)
+            return finished
+        with tempfile.TemporaryDirectory() as folder:
+            prepared = prepare_opened(data, Path(folder), settings=settings, progress=progress)
+            progress("Uploading", 1.0)
+            upload_prepared(store, Path(folder) / prepared.digest, prepared)
     return prepared
 
 

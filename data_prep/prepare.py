@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from data_prep import stages
-from data_prep.formats.input_data import open_input
+from data_prep.formats.input_data import InputData, open_input
 from data_prep.manifest import Manifest, PrepareSettings
 from data_prep.stages import Progress
 from data_prep.store import Folder
@@ -31,44 +31,45 @@ _SCRATCH = ".scratch"
 def prepare(
     source: Path, destination: Path, *, settings: PrepareSettings, progress: Progress | None = None
 ) -> Manifest:
-    """Prepare the data set in the folder, zip archive or file `source` as `destination`/<digest>.
+    """Prepare the data set in the folder, zip archive or file `source`, as `prepare_opened` does."""
+    report = progress or _silent
+    report("Opening the data set", 0.0)
+    with open_input(source, max_bad_rows=settings.max_bad_rows) as data:
+        return prepare_opened(data, destination, settings=settings, progress=report)
+
+
+def prepare_opened(
+    data: InputData, destination: Path, *, settings: PrepareSettings, progress: Progress
+) -> Manifest:
+    """Prepare a data set as `destination`/<digest>.
 
     What is there already and complete is left as it is. Otherwise everything is written beside it and put in
     place by one rename: a run that fails or is killed leaves no <digest> folder. `progress` gets (what is
     being done, share done from 0 to 1). Raises DataError.
     """
-    report = progress or _silent
-    report("Opening the data set", 0.0)
-    with open_input(source, max_bad_rows=settings.max_bad_rows) as data:
-        digest = stages.digest_of(data, settings)
-        folder = destination / digest
-        if (finished := read_finished(folder)) is not None:
-            report("Already prepared", 1.0)
-            return finished
-        with working_folder(destination, digest) as unfinished:
-            store, scratch = Folder(unfinished), unfinished / _SCRATCH
-            scratch.mkdir()
-            stages.plan(data, store, settings=settings, scratch=scratch, progress=report)
-            for shard in range(settings.shards):
-                stages.encode(
-                    store,
-                    shard,
-                    scratch=scratch,
-                    progress=lambda doing, share, done=shard: report(  # type: ignore[misc]
-                        doing, 0.75 + 0.25 * (done + share) / settings.shards
-                    ),
-                )
-            finished = stages.finish(store, scratch=scratch)
-            shutil.rmtree(scratch)
-            _put_in_place(unfinished, folder)
-    report("Prepared", 1.0)
+    digest = stages.digest_of(data, settings)
+    folder = destination / digest
+    if (finished := read_finished(folder)) is not None:
+        progress("Already prepared", 1.0)
+        return finished
+    with working_folder(destination, digest) as unfinished:
+        store, scratch = Folder(unfinished), unfinished / _SCRATCH
+        scratch.mkdir()
+        stages.plan(data, store, settings=settings, scratch=scratch, progress=progress)
+        for shard in range(settings.shards):
+            stages.encode(
+                store,
+                shard,
+                scratch=scratch,
+                progress=lambda doing, share, done=shard: progress(  # type: ignore[misc]
+                    doing, 0.75 + 0.25 * (done + share) / settings.shards
+                ),
+            )
+        finished = stages.finish(store, scratch=scratch)
+        shutil.rmtree(scratch)
+        _put_in_place(unfinished, folder)
+    progress("Prepared", 1.0)
     return finished
-
-
-def digest_of(source: Path, settings: PrepareSettings) -> str:
-    """The name that the prepared data set would have. Raises DataError where `source` is no data set."""
-    with open_input(source, max_bad_rows=settings.max_bad_rows) as data:
-        return stages.digest_of(data, settings)
 
 
 def read_finished(folder: Path) -> Manifest | None:

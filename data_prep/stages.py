@@ -95,7 +95,7 @@ class _Shard(BaseModel):
 
 def digest_of(data: InputData, settings: PrepareSettings) -> str:
     """The name that the prepared data set has."""
-    return dataset_digest(data.sha256, settings)
+    return dataset_digest(name=data.name, sha256=data.sha256, settings=settings)
 
 
 def read_manifest(store: Store) -> Manifest | None:
@@ -269,6 +269,7 @@ class _Planner:
                 name=self._data.name,
                 sha256=self._data.sha256,
                 format=self._data.format,
+                id_type=self._data.id_type,
                 split=settings.split,
             ),
             settings=settings,

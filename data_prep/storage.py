@@ -91,9 +91,18 @@ def newest_ratings(s3: "S3Client", bucket: str) -> str:
     return max(objects)[1]
 
 
+def file_name(bucket: str, key: str) -> str:
+    """The last part of an object's key. Raises DataError where no file can be called so."""
+    name = Path(key).name
+    if name in {"", ".."}:
+        remedy = "Give the key of an uploaded data set"
+        raise DataError(f"s3://{bucket}/{key}", "this is no name for a file", remedy=remedy)
+    return name
+
+
 def download(s3: "S3Client", bucket: str, key: str, folder: Path) -> Path:
-    """Download an object into `folder`, under the last part of its key. Raises DataError if there is none."""
-    path = folder / Path(key).name
+    """Download an object into `folder` as `file_name` calls it. Raises DataError if there is none."""
+    path = folder / file_name(bucket, key)
     _download(s3, bucket, key, path)
     return path
 

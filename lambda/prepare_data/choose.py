@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 
+from data_prep import storage
 from data_prep.errors import DataError
 from data_prep.manifest import PrepareSettings, dataset_digest
 from prepare_data.messages import Commands, PrepareRequest, RatingsChoice
@@ -35,8 +36,10 @@ def choose_preparation(
         logger.info("The function prepares these ratings", bucket=bucket, key=key, bytes=size)
         return RatingsChoice(bucket=bucket, key=key, home="lambda")
     preparation = settings.preparation.model_copy(update={"shards": batch.shards})
-    # The name that the preparation gives a data set, of its one file's bytes.
-    digest = dataset_digest(_sha256(s3, bucket, key), preparation)
+    # As the preparation names the data set that is this one file.
+    digest = dataset_digest(
+        name=storage.file_name(bucket, key), sha256=_sha256(s3, bucket, key), settings=preparation
+    )
     prepared = f"s3://{settings.prepared_bucket}"
     logger.info("AWS Batch prepares these ratings", bucket=bucket, key=key, bytes=size, digest=digest)
     return RatingsChoice(
@@ -80,5 +83,5 @@ def _options(preparation: PrepareSettings) -> list[str]:
         elif isinstance(value, (list, tuple)):
             options += [f"--{option}", ",".join(map(str, value))]
         else:
-            options += [f"--{option}", f"{value:g}" if isinstance(value, float) else str(value)]
+            options += [f"--{option}", str(value)]
     return options

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from data_prep import storage
+from data_prep import stages, storage
+from data_prep.formats.input_data import open_input
 from data_prep.manifest import Manifest, PrepareSettings
-from data_prep.prepare import digest_of, prepare
+from data_prep.prepare import prepare_opened
 from prepare_data.messages import PreparedData, PrepareRequest
 from prepare_data.settings import Settings
 from prepare_data.source_key import check_source_key
@@ -70,16 +71,17 @@ def requested_ratings(request: PrepareRequest, settings: Settings, s3: "S3Client
 def _prepared(
     ratings: Path, scratch: Path, settings: PrepareSettings, s3: "S3Client", bucket: str
 ) -> Manifest:
-    stored = storage.find_prepared(s3, bucket, digest_of(ratings, settings))
-    if stored is not None:
-        logger.info("Already prepared", digest=stored.digest)
-        return stored
-    prepared = prepare(
-        ratings,
-        scratch / "prepared",
-        settings=settings,
-        progress=lambda doing, share: logger.info(doing, share=round(share, 2)),
-    )
+    with open_input(ratings, max_bad_rows=settings.max_bad_rows) as data:
+        stored = storage.find_prepared(s3, bucket, stages.digest_of(data, settings))
+        if stored is not None:
+            logger.info("Already prepared", digest=stored.digest)
+            return stored
+        prepared = prepare_opened(
+            data,
+            scratch / "prepared",
+            settings=settings,
+            progress=lambda doing, share: logger.info(doing, share=round(share, 2)),
+        )
     store = storage.Prefix(s3, bucket, prepared.digest)
     storage.upload_prepared(store, scratch / "prepared" / prepared.digest, prepared)
     logger.info("Prepared", digest=prepared.digest, train_rows=prepared.train.rows)

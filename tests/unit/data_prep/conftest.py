@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.formats.tables import GENRES
+from data_prep.source import Source
 
 Writer = Callable[[Mapping[str, bytes]], Path]
 
@@ -27,6 +28,20 @@ def small() -> dict[str, bytes]:
     lines = [f"{user}\t{movie}\t{stars}\t{880000000 + n}\n" for n, (user, movie, stars) in enumerate(ratings)]
     users = "".join(f"{user}|30|F|writer|55105\n" for user in (1, 2, 3))
     return {"u.data": "".join(lines).encode(), "u.item": items.encode("latin-1"), "u.user": users.encode()}
+
+
+@pytest.fixture
+def fingerprinted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the sources whose bytes have been fingerprinted."""
+    names: list[str] = []
+    sha256 = Source.sha256
+
+    def counted(source: Source) -> str:
+        names.append(source.name)
+        return sha256(source)
+
+    monkeypatch.setattr(Source, "sha256", counted)
+    return names
 
 
 @pytest.fixture

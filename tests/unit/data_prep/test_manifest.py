@@ -5,21 +5,24 @@ from data_prep.errors import DataError
 from data_prep.manifest import Manifest, PrepareSettings, dataset_digest
 
 
+def _digest(*, name: str = "ml.zip", sha256: str = "a" * 64, **chosen: object) -> str:
+    return dataset_digest(name=name, sha256=sha256, settings=PrepareSettings.model_validate(chosen))
+
+
 def test_the_digest_follows_input_and_settings_only() -> None:
-    settings = PrepareSettings()
-    digest = dataset_digest("a" * 64, settings)
     # Must not change by accident: it decides whether finished work is found again.
-    assert digest == "084444c77e771280f92508c26bff2092"
-    assert digest == dataset_digest("a" * 64, PrepareSettings(liked_threshold=4, seed=0))
+    assert _digest() == "f32dfb599feffad7248aec63eec7e177"
+    assert _digest() == _digest(liked_threshold=4, seed=0)
     others = [
-        dataset_digest("b" * 64, settings),
-        dataset_digest("a" * 64, PrepareSettings(seed=1)),
-        dataset_digest("a" * 64, PrepareSettings(liked_threshold=5)),
-        dataset_digest("a" * 64, PrepareSettings(ranking_users=7)),
-        dataset_digest("a" * 64, PrepareSettings(shards=2)),
-        dataset_digest("a" * 64, PrepareSettings(shuffle=False)),
+        _digest(name="u.data"),
+        _digest(sha256="b" * 64),
+        _digest(seed=1),
+        _digest(liked_threshold=5),
+        _digest(ranking_users=7),
+        _digest(shards=2),
+        _digest(shuffle=False),
     ]
-    assert len({digest, *others}) == 7
+    assert len({_digest(), *others}) == 8
 
 
 @pytest.mark.parametrize(

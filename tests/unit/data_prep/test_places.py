@@ -45,18 +45,20 @@ def _stored(s3: Any, bucket: str, prefix: str) -> dict[str, bytes]:
 
 
 def test_an_object_becomes_a_data_set_under_a_prefix(
-    small: dict[str, bytes], write_zip: Writer, tmp_path: Path, s3: Any
+    small: dict[str, bytes], write_zip: Writer, tmp_path: Path, s3: Any, fingerprinted: list[str]
 ) -> None:
     archive = write_zip(small)
     s3.put("raw", "ratings/ml-small.zip", archive.read_bytes())
     digest, expected = _expected(archive, tmp_path / "out", PrepareSettings())
     place = f"s3://prepared/sets/{digest}"
+    fingerprinted.clear()
     assert _run("prepare", "s3://raw/ratings/ml-small.zip", "--out", "s3://prepared/sets/")[:2] == (0, place)
     assert _stored(s3, "prepared", f"sets/{digest}/") == expected
     puts = [key for method, key in s3.requests if method == "PUT"]
     assert puts[-1] == f"sets/{digest}/manifest.json"
 
     s3.requests.clear()
+    assert fingerprinted == ["ml-small.zip"]
     assert _run("prepare", archive, "--out", "s3://prepared/sets")[:2] == (0, place)
     assert "PUT" not in {method for method, _ in s3.requests}
 

@@ -100,7 +100,9 @@ def manifest(*, test_rows: int = len(TEST)) -> bytes:
     return (
         Manifest(
             digest="0123abcd",
-            source=SourceFacts(name="ml.zip", sha256="0" * 64, format="movielens-100k", split="ua"),
+            source=SourceFacts(
+                name="ml.zip", sha256="0" * 64, format="movielens-100k", id_type="integer", split="ua"
+            ),
             settings=PrepareSettings(),
             feature_dim=USERS + MOVIES,
             train=TrainFacts(rows=9, positive_share=0.5, bytes=1, shards=(channel("train", 9),)),

@@ -6,10 +6,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from data_prep.__main__ import app
+from data_prep.__main__ import _settings, app
+from data_prep.catalog import GROUP_NAMES
 from data_prep.errors import DataError
+from data_prep.manifest import PrepareSettings
+from prepare_data.choose import _options
 from prepare_data.handler import choose, handler
 
 CONTEXT: Any = SimpleNamespace(
@@ -46,10 +52,16 @@ def test_the_newest_ratings_are_chosen_once_and_for_all(s3: Any, archive: Any) -
     assert choose({"execution": "execution"}, CONTEXT)["key"] == "ratings/ml.zip"
 
 
+# Eight users more, so that no shard is empty.
+MANY = "".join(f"{user}\t{movie}\t5\t88\n" for user in range(2, 10) for movie in range(1, 13))
+
+
+@pytest.mark.parametrize("threshold", ["4", "3.6666666666666665"])
 def test_the_jobs_make_the_data_set_that_the_function_looks_for(
-    s3: Any, archive: Any, tmp_path: Path
+    s3: Any, archive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threshold: str
 ) -> None:
-    s3.put("raw", "ratings/ml.zip", archive())
+    monkeypatch.setenv("LIKED_THRESHOLD", threshold)
+    s3.put("raw", "ratings/ml.zip", archive(MANY))
     chosen = choose(EVENT, CONTEXT)
     assert json.loads(json.dumps(chosen)) == chosen
     assert chosen["home"] == "batch"
@@ -57,7 +69,7 @@ def test_the_jobs_make_the_data_set_that_the_function_looks_for(
     assert commands["plan"][:4] == ["plan", "s3://raw/ratings/ml.zip", "--out", "s3://prepared"]
 
     source = tmp_path / "ml.zip"
-    source.write_bytes(archive())
+    source.write_bytes(archive(MANY))
     runner = CliRunner()
 
     def run(command: list[str], shard: int | None = None) -> str:
@@ -87,3 +99,29 @@ def test_the_jobs_make_the_data_set_that_the_function_looks_for(
 def test_ratings_that_are_not_there(s3: Any) -> None:
     with pytest.raises(DataError, match=r"s3://raw/ratings/ml\.zip: there is no such object"):
         choose(EVENT, CONTEXT)
+
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+SETTINGS = st.builds(
+    PrepareSettings,
+    split=st.sampled_from(["ua", "u3", "given", "leave-last-2", "random-0.25"]),
+    objective=st.sampled_from(["rating", "ranking"]),
+    negatives=st.integers(1, 1000),
+    popularity_exponent=st.floats(0, 4),
+    features=st.lists(st.sampled_from(GROUP_NAMES), min_size=1, unique=True).map(tuple),
+    liked_threshold=FLOATS,
+    seed=st.integers(0),
+    shuffle=st.booleans(),
+    shards=st.integers(1, 10_000),
+    duplicates=st.sampled_from(["error", "first", "last"]),
+    unknown_test=st.sampled_from(["drop", "error"]),
+    max_bad_rows=st.integers(0),
+    ranking_users=st.integers(1),
+) | st.builds(PrepareSettings, labels=st.just("stars"), liked_threshold=FLOATS)
+
+
+@given(SETTINGS)
+def test_the_options_of_the_jobs_are_the_settings(settings: PrepareSettings) -> None:
+    plan = typer.main.get_group(app).commands["plan"]
+    arguments = ["s3://raw/ml.zip", "--out", "s3://prepared", *_options(settings)]
+    assert _settings(plan.make_context("plan", arguments).params) == settings

@@ -72,9 +72,9 @@ def test_a_retry_has_the_same_name_and_another_execution_another(s3: Any, archiv
 def test_finished_work_is_not_done_again(s3: Any, archive: Any) -> None:
     s3.put("raw", "ratings/ml.zip", archive())
     handler(_event(), CONTEXT)
-    s3.put("raw", "ratings/renamed.zip", archive())
+    s3.put("raw", "ratings/again/ml.zip", archive())
     s3.requests.clear()
-    assert handler(_event("ratings/renamed.zip"), CONTEXT)["source_key"] == "ratings/renamed.zip"
+    assert handler(_event("ratings/again/ml.zip"), CONTEXT)["source_key"] == "ratings/again/ml.zip"
     assert "PUT" not in {method for method, _ in s3.requests}
 
 
