@@ -16,7 +16,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from xml.etree import ElementTree
@@ -91,6 +91,7 @@ _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
         "_PYTHON_WORKER_SCRIPT",
         "Worker",
         "invalidate_worker",
+        "kill_workers",
         "reset",
     ),
     cloudwatch_logs: ("_log_groups",),
@@ -370,6 +371,7 @@ def _install_corrections() -> None:
     _undo_failed_custom_resources()
     _leave_deleted_log_groups()
     _end_workers_of_deleted_functions()
+    _let_workers_answer()
     _tag_and_keep_buckets()
     _evaluate_alarms_by_period()
     _evict_metrics_rarely()
@@ -556,6 +558,36 @@ def _end_workers_of_deleted_functions() -> None:
         ).start()
 
     handlers["delete"] = delete_with_workers
+
+
+def _let_workers_answer() -> None:
+    """Let a function's processes answer what they have begun before an update of the function ends them.
+
+    MiniStack ends them at once, and their requests fail. Lambda has the old configuration answer until an
+    update is complete (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html).
+    """
+    kill, reset = lambda_runtime.kill_workers, lambda_runtime.reset
+
+    def kill_once_answered(workers: Iterable[Any]) -> None:
+        present = [worker for worker in workers if worker is not None]
+        busy = [worker for worker in present if worker.in_use]
+        kill([worker for worker in present if worker not in busy])
+        for worker in busy:
+            threading.Thread(target=answer_and_end, args=(worker,), daemon=True).start()
+
+    def answer_and_end(worker: Any) -> None:
+        deadline = time.monotonic() + worker.config.get("Timeout", 3)
+        while worker.in_use and time.monotonic() < deadline:
+            time.sleep(0.05)
+        kill([worker])
+
+    def reset_at_once() -> None:
+        lambda_runtime.kill_workers = kill
+        reset()
+        lambda_runtime.kill_workers = kill_once_answered
+
+    lambda_runtime.kill_workers = kill_once_answered
+    lambda_runtime.reset = reset_at_once
 
 
 def _tag_and_keep_buckets() -> None:

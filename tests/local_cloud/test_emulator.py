@@ -153,6 +153,27 @@ def test_burst_of_requests_shares_a_few_workers(cloud: RunningCloud, role: str) 
     assert 1 < len(processes) <= max(4, 2 * (os.cpu_count() or 1))
 
 
+def test_update_of_a_function_lets_it_answer_what_it_has_begun(cloud: RunningCloud, role: str) -> None:
+    code = bundle(
+        app="import os, time\n"
+        "def handler(event, context):\n    time.sleep(event)\n    return os.environ['RELEASE']\n"
+    )
+    arn = create_function(cloud, role, code, Environment={"Variables": {"RELEASE": "old"}})
+    lambda_ = cloud.client("lambda")
+
+    def ask(seconds: float) -> Any:
+        answer = lambda_.invoke(FunctionName=arn, Payload=json.dumps(seconds))
+        return json.loads(answer["Payload"].read())
+
+    assert ask(0) == "old"
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(ask, 1.5)
+        time.sleep(0.5)
+        lambda_.update_function_configuration(FunctionName=arn, Environment={"Variables": {"RELEASE": "new"}})
+        assert ask(0) == "new"
+        assert begun.result() == "old"
+
+
 # -- CloudFormation ---------------------------------------------------------------------------------------
 
 
