@@ -62,7 +62,8 @@ class PreparationJobs(Construct):
             raise ConfigurationError(f"{image} is not an image's folder: run `recommender build`")
         self._settings = settings
         self._job = job
-        self.log_group_name = f"/aws/batch/{settings.prefix}-prepare-data"
+        self._name = f"{settings.prefix}-prepare-data"
+        self.log_group_name = f"/aws/batch/{self._name}"
         network = self._network()
         environment = batch.FargateComputeEnvironment(
             self,
@@ -82,6 +83,9 @@ class PreparationJobs(Construct):
         self.definition = batch.EcsJobDefinition(
             self,
             "PrepareData",
+            job_definition_name=self._name,
+            # An execution under way goes on with the revision that it began with.
+            skip_deregister_on_update=True,
             container=self._container(storage, image),
             retry_attempts=_ATTEMPTS,
             timeout=Duration.minutes(job.max_runtime_minutes),
@@ -99,7 +103,15 @@ class PreparationJobs(Construct):
         https://docs.aws.amazon.com/step-functions/latest/dg/connect-batch.html
         """
         stack = Stack.of(self)
-        allow(role, "batch:SubmitJob", on=[self.definition.job_definition_arn, self.queue.job_queue_arn])
+        revisions = stack.format_arn(
+            service="batch", resource="job-definition", resource_name=f"{self._name}:*"
+        )
+        allow(
+            role,
+            "batch:SubmitJob",
+            on=[revisions, self.queue.job_queue_arn],
+            because="An execution under way goes on with its revision when a deployment has made another",
+        )
         allow(role, "batch:DescribeJobs", on="*", because="DescribeJobs acts on nothing that IAM can name")
         allow(
             role,

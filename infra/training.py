@@ -49,6 +49,7 @@ class TrainingStack(EnvironmentStack):
             settings=settings,
             description="Movie recommender: from ratings to a released model",
         )
+        preparation = self._large_preparation(settings, training, storage, functions, images)
         workflow = TrainingWorkflow(
             self,
             "Workflow",
@@ -57,7 +58,7 @@ class TrainingStack(EnvironmentStack):
             storage=storage,
             prepare_data=self._prepare_data(settings, training, storage, functions / "prepare_data"),
             evaluate_model=self._evaluate_model(settings, training, storage, functions / "evaluate_model"),
-            preparation=self._large_preparation(settings, training, storage, functions, images),
+            preparation=preparation,
         )
         release = Release(self, "Release", settings=settings, bundle=functions / "release_model")
         first_model = FirstModel(
@@ -70,6 +71,9 @@ class TrainingStack(EnvironmentStack):
             ratings=ratings,
             bundle=functions / "first_model",
         )
+        if preparation is not None:
+            # The first training's jobs need the whole network, and their roles all permissions.
+            first_model.node.add_dependency(preparation.jobs)
         triggers = Triggers(
             self,
             "Triggers",

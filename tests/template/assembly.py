@@ -65,6 +65,33 @@ def _word(reference: dict[str, Any]) -> str:
     return {"AWS::Partition": "aws"}.get(str(value), re.sub(r"\W", "", str(value))[:60])
 
 
+def references(value: Any) -> Iterator[str]:
+    """The logical ids in Ref and Fn::GetAtt; there is no Fn::Sub."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "Ref":
+                yield inner
+            elif key == "Fn::GetAtt":
+                yield inner[0]
+            else:
+                yield from references(inner)
+
+
+def before(resources: dict[str, Resource], logical_id: str) -> set[str]:
+    """All that CloudFormation creates or updates before it."""
+    found: set[str] = set()
+    waiting = [logical_id]
+    while waiting:
+        resource = resources[waiting.pop()]
+        direct = {*resource.get("DependsOn", []), *references(resource["Properties"])} & resources.keys()
+        waiting += direct - found
+        found |= direct
+    return found
+
+
 @cache
 def feature_flags() -> dict[str, Any]:
     """The context of cdk.json."""

@@ -138,6 +138,7 @@ def test_a_pattern_stays_within_the_environment(any_assembly: Assembly) -> None:
         f"arn:*:sagemaker:*:model-package/{prefix}/*",
         f"arn:*:logs:*:log-group:/aws/batch/{prefix}-*:log-stream:[*]",
         "arn:*:batch:*:job/[*]",
+        f"arn:*:batch:*:job-definition/{prefix}-prepare-data:[*]",  # its revisions
         "arn:*:logs:*:log-group:/aws/sagemaker/*Jobs*",
         "arn:*:logs:*:log-group:/aws/sagemaker/Endpoints*",
         "arn:*:states:*:execution:<WorkflowStateMachine*.Name>:*",

@@ -1,7 +1,6 @@
 """How a deployment of the serving stack goes: check, canary with alarms, smoke test."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import botocore.session
@@ -9,7 +8,7 @@ import pytest
 from botocore.validate import ParamValidator
 
 from infra.endpoint import VARIANT
-from tests.template.assembly import Assembly, Resource, changed, define
+from tests.template.assembly import Assembly, Resource, before, changed, define, references
 from verify_model.events import CheckProperties, SmokeTestProperties
 from verify_model.settings import CheckSettings, SmokeTestSettings
 
@@ -26,33 +25,6 @@ def _resources(assembly: Assembly) -> dict[str, Resource]:
     return resources
 
 
-def _references(value: Any) -> Iterator[str]:
-    """The logical ids in Ref and Fn::GetAtt; there is no Fn::Sub."""
-    if isinstance(value, list):
-        for inner in value:
-            yield from _references(inner)
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            if key == "Ref":
-                yield inner
-            elif key == "Fn::GetAtt":
-                yield inner[0]
-            else:
-                yield from _references(inner)
-
-
-def _before(resources: dict[str, Resource], logical_id: str) -> set[str]:
-    """All that CloudFormation creates or updates before it."""
-    found: set[str] = set()
-    waiting = [logical_id]
-    while waiting:
-        resource = resources[waiting.pop()]
-        direct = {*resource.get("DependsOn", []), *_references(resource["Properties"])} & resources.keys()
-        waiting += direct - found
-        found |= direct
-    return found
-
-
 def _the(resources: dict[str, Resource], kind: str) -> str:
     (found,) = [logical_id for logical_id, resource in resources.items() if resource["Type"] == kind]
     return found
@@ -66,12 +38,12 @@ class TestOrder:
         check = _the(resources, "Custom::CheckModel")
 
         for kind in ("Model", "EndpointConfig", "Endpoint"):
-            assert check in _before(resources, _the(resources, f"AWS::SageMaker::{kind}")), kind
+            assert check in before(resources, _the(resources, f"AWS::SageMaker::{kind}")), kind
 
     def test_smoke_test_after_endpoint_and_api(self, serving: Assembly) -> None:
         resources = _resources(serving)
-        before = {
-            resources[name]["Type"] for name in _before(resources, _the(resources, "Custom::SmokeTest"))
+        earlier = {
+            resources[name]["Type"] for name in before(resources, _the(resources, "Custom::SmokeTest"))
         }
 
         assert {
@@ -79,27 +51,27 @@ class TestOrder:
             "AWS::ApiGateway::Stage",
             "AWS::ApiGateway::Method",
             "Custom::CheckModel",
-        } <= before
+        } <= earlier
         assert any(
             resource["Properties"].get("Handler") == "recommend.handler.handler"
             for name, resource in resources.items()
-            if name in _before(resources, _the(resources, "Custom::SmokeTest"))
+            if name in before(resources, _the(resources, "Custom::SmokeTest"))
         )
 
     @pytest.mark.parametrize("kind", ["Custom::CheckModel", "Custom::SmokeTest"])
     def test_each_may_do_its_work_before_it_is_asked_to(self, serving: Assembly, kind: str) -> None:
         resources = _resources(serving)
-        before = _before(resources, _the(resources, kind))
+        earlier = before(resources, _the(resources, kind))
 
         name = kind.removeprefix("Custom::")
-        assert any(f"{name}FunctionRoleDefaultPolicy" in found for found in before)
-        assert any(f"{name}ProviderOnEventRoleDefaultPolicy" in found for found in before)
+        assert any(f"{name}FunctionRoleDefaultPolicy" in found for found in earlier)
+        assert any(f"{name}ProviderOnEventRoleDefaultPolicy" in found for found in earlier)
 
     def test_alarms_before_the_endpoint_that_names_them(self, serving: Assembly) -> None:
         resources = _resources(serving)
-        before = _before(resources, _the(resources, "AWS::SageMaker::Endpoint"))
+        earlier = before(resources, _the(resources, "AWS::SageMaker::Endpoint"))
 
-        assert sum(resources[name]["Type"] == "AWS::CloudWatch::Alarm" for name in before) == 2
+        assert sum(resources[name]["Type"] == "AWS::CloudWatch::Alarm" for name in earlier) == 2
 
 
 class TestVerification:
@@ -158,8 +130,8 @@ class TestVerification:
         resources = _resources(serving)
         for kind in ("CheckModel", "SmokeTest"):
             resource = serving.the(f"Custom::{kind}")["Properties"]
-            (framework,) = _references(resource["ServiceToken"])
-            (function,) = _references(
+            (framework,) = references(resource["ServiceToken"])
+            (function,) = references(
                 resources[framework]["Properties"]["Environment"]["Variables"]["USER_ON_EVENT_FUNCTION_ARN"]
             )
             own = resources[function]["Properties"]["Timeout"]

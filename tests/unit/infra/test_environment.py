@@ -315,9 +315,9 @@ def test_a_pin(folder: Path) -> None:
         (
             "canary_wait_seconds = 600",
             "canary_wait_seconds = 179",
-            "canary_wait_seconds = 179: the alarms need 180 seconds to go off (alarms.evaluation_minutes = 3); "
-            "wait longer, or take deployment.canary_percent and canary_wait_seconds away to move all requests "
-            "at once",
+            "canary_wait_seconds = 179: the alarms need 180 seconds to go off (alarms.evaluation_minutes = "
+            "3); wait longer, or take deployment.canary_percent and canary_wait_seconds away to move all "
+            "requests at once",
         ),
     ],
 )
