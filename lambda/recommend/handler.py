@@ -22,6 +22,11 @@ _CLIENT_CONFIG = Config(
     connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}
 )
 
+# When the endpoint switches to another package, all functions ask for it at the same time.
+_DESCRIBING_CONFIG = Config(
+    connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 4}
+)
+
 logger = Logger()
 
 
@@ -29,7 +34,7 @@ logger = Logger()
 def _models() -> ServedModels:
     """Load the released model once per execution environment; another release starts new ones."""
     settings = Settings.from_environment()
-    sagemaker = boto3.client("sagemaker", config=_CLIENT_CONFIG)
+    sagemaker = boto3.client("sagemaker", config=_DESCRIBING_CONFIG)
     s3 = boto3.client("s3", config=_CLIENT_CONFIG)
     endpoint = Endpoint(boto3.client("sagemaker-runtime", config=_CLIENT_CONFIG), name=settings.endpoint_name)
 

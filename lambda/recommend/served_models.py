@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 _AT_ONCE: Final = 2
 _ATTEMPTS: Final = 20
-"""How often a question is put to two models, in turn, while the endpoint serves both.
+"""How often a question is put to two models, in turn, while the endpoint serves both or does not say.
 
 If a share p of the instances has the one model, two turns fail together with p (1 - p), at most 1/4: all of
 them with 1 in a million. If one of the models gives nothing but errors, it is 1 in 1,024 at p = 1/2.
@@ -76,7 +76,7 @@ class ServedModels:
         # What has just refused comes last.
         self._models = sorted(kept, key=self._models.__contains__)
         logger.info("The endpoint's models", served=packages, asked=[m.model_package for m in self._models])
-        yield from islice(cycle(self._models), _ATTEMPTS if len(packages) > 1 else len(self._models))
+        yield from islice(cycle(self._models), len(self._models) if len(packages) == 1 else _ATTEMPTS)
 
     def _model_of(self, package: str) -> Recommender | None:
         for model in self._models:

@@ -241,7 +241,7 @@ def test_a_spoilt_package_leaves_the_other_one(switch: Switch, spoilt: dict[str,
 @pytest.mark.parametrize("operation", ["DescribeEndpoint", "DescribeEndpointConfig", "DescribeModel"])
 def test_known_models_have_to_do_where_nothing_can_be_described(switch: Switch, operation: str) -> None:
     switch.api.cloud.answers[operation] = lambda _: aws_error(400, "ThrottlingException")
-    switch.in_turn(switch.new, then=switch.old)
+    switch.in_turn(*[switch.new] * 20, then=switch.old)
 
     assert switch.ask() == "1"
 
