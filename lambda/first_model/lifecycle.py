@@ -122,9 +122,11 @@ class FirstModel:
                 return None
             case "SUCCEEDED":
                 package = self._released(properties)
-                if package is None:
-                    self._require_hope(properties, late=late)
-                return package
+                if package is not None and self._is_approved(package, properties.model_package_group):
+                    return package
+                # A deletion that did not come to its end leaves a parameter whose package is gone.
+                self._require_hope(properties, late=late)
+                return None
             case _:
                 raise FirstModelError(self._failure(execution))
 
@@ -134,6 +136,17 @@ class FirstModel:
             return self._ssm.get_parameter(Name=properties.parameter_name)["Parameter"]["Value"]
         except self._ssm.exceptions.ParameterNotFound:
             return None
+
+    def _is_approved(self, package: str, group: str) -> bool:
+        """Return whether the package is in the group, and approved."""
+        pages = self._sagemaker.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=group, ModelApprovalStatus="Approved"
+        )
+        return any(
+            summary["ModelPackageArn"] == package
+            for page in pages
+            for summary in page["ModelPackageSummaryList"]
+        )
 
     def _require_hope(self, properties: Properties, *, late: bool) -> None:
         """Fail if the trained package is not going to be released, or not in time."""

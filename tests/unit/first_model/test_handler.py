@@ -50,6 +50,7 @@ NEWEST = {
     "SortOrder": "Descending",
     "MaxResults": 1,
 }
+APPROVED = {"ModelPackageGroupName": "movie-recommender-dev", "ModelApprovalStatus": "Approved"}
 MODELS = {"NameContains": "movie-recommender-dev-"}
 PAGE = {"ModelPackageGroupName": "movie-recommender-dev", "MaxResults": 20}
 PARAMETER = {"Name": "/movie-recommender/dev/model-package"}
@@ -167,11 +168,24 @@ class TestCreate:
     def test_gives_the_package_when_training_succeeded(self, aws: Any) -> None:
         aws.stepfunctions.add_response("describe_execution", described("SUCCEEDED"))
         aws.ssm.add_response("get_parameter", {"Parameter": {"Value": PACKAGE}}, PARAMETER)
+        aws.sagemaker.add_response("list_model_packages", packages(PACKAGE), APPROVED)
 
         assert is_complete("Create", ExecutionArn=EXECUTION) == {
             "IsComplete": True,
             "Data": {"ModelPackageArn": PACKAGE},
         }
+
+    def test_a_parameter_left_by_a_deletion_makes_no_model(self, aws: Any) -> None:
+        aws.stepfunctions.add_response("describe_execution", described("SUCCEEDED"))
+        left = PACKAGE.replace("/1", "/7")
+        aws.ssm.add_response("get_parameter", {"Parameter": {"Value": left}}, PARAMETER)
+        aws.sagemaker.add_response("list_model_packages", packages(PACKAGE), APPROVED)
+        found = packages(PACKAGE)
+        found["ModelPackageSummaryList"][0]["ModelApprovalStatus"] = "Approved"
+        aws.sagemaker.add_response("list_model_packages", found, NEWEST)
+        aws.stepfunctions.add_response("list_executions", running())
+
+        assert is_complete("Create", ExecutionArn=EXECUTION) == {"IsComplete": False}
 
     @pytest.mark.parametrize("approval", ["PendingManualApproval", "Approved"])
     def test_waits_for_approval_and_release(self, aws: Any, approval: str) -> None:
