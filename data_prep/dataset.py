@@ -109,9 +109,7 @@ class _Reader:
         known_movies = ratings > 0 if self._movies.closed is False else None
         test, unknown = self._without_unknown(test, known_users, known_movies)
         if not len(test):
-            raise DataError(
-                self._files[-1][1].path, "no ratings are left to test with", remedy="Choose another split"
-            )
+            raise self._nothing_to_test(unknown)
         return Dataset(
             users=self._described_users
             or tuple(User(_plain(key), None, None, None) for key in self._user_ids),
@@ -330,6 +328,12 @@ class _Reader:
             line=self._lines(file, user, movie)[0],
             remedy="Choose drop for unknown test ratings, or another split",
         )
+
+    def _nothing_to_test(self, unknown: int) -> DataError:
+        reason = "no ratings are left to test with"
+        if unknown:
+            reason += f": of all {unknown:,}, the user or the movie is in no rating that trains the model"
+        return DataError(self._files[-1][1].path, reason, remedy="Choose another split")
 
     def _nothing_to_train(self) -> DataError:
         held_out = f"the split {self._settings.split} leaves no rating to train with"

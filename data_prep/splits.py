@@ -21,7 +21,10 @@ from data_prep.arrays import Booleans, Integers
 from data_prep.sorting import stable_order
 
 UA_TEST_RATINGS = 10
-ALLOWED = "ua, ub, u1 to u5, given, all-but-first-K, leave-last-K or random-P (K from 1, 0 < P < 1)"
+ALLOWED = (
+    "ua, ub, u1 to u5, given, all-but-first-K, leave-last-K or random-P "
+    "(K from 1, 0 < P < 1, at most nine digits)"
+)
 PUBLISHED = ("ua", "ub", "u1", "u2", "u3", "u4", "u5")
 GIVEN = "given"
 

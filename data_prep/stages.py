@@ -113,13 +113,14 @@ def read_manifest(store: Store) -> Manifest | None:
 
 def plan(
     data: InputData, store: Store, *, settings: PrepareSettings, scratch: Path, progress: Progress
-) -> None:
+) -> Catalog | None:
     """Do the first step, with temporary files in `scratch`, on the file system of a local store.
 
-    Raises DataError where the data cannot be used.
+    Returns the catalog, None where the step was done already. Raises DataError where the data cannot be used.
     """
     if read_manifest(store) is None and _read_plan(store) is None:
-        _Planner(data, store, settings, scratch, progress).plan()
+        return _Planner(data, store, settings, scratch, progress).plan()
+    return None
 
 
 def encode(store: Store, shard: int, *, scratch: Path, progress: Progress) -> None:
@@ -129,15 +130,40 @@ def encode(store: Store, shard: int, *, scratch: Path, progress: Progress) -> No
         if read_manifest(store) is not None:
             return
         raise _unplanned(store)
-    settings = planned.settings
-    if not 0 <= shard < settings.shards:
-        raise DataError(
-            store.uri, f"there is no shard {shard}", remedy=f"Give one from 0 to {settings.shards - 1}"
-        )
-    if _read_shard(store, shard, store.sizes()) is not None:
-        return
-    described = Catalog.load(store.fetch(catalog.FILE_NAME, scratch))
+    shards = planned.settings.shards
+    if not 0 <= shard < shards:
+        raise DataError(store.uri, f"there is no shard {shard}", remedy=f"Give one from 0 to {shards - 1}")
+    if _read_shard(store, shard, store.sizes()) is None:
+        described = Catalog.load(store.fetch(catalog.FILE_NAME, scratch))
+        encoder = _encoder(described, lambda: store.fetch(histories.FILE_NAME, scratch))
+        _encode(store, planned, shard, encoder, scratch, progress)
+
+
+def encode_all(store: Store, described: Catalog, *, scratch: Path, progress: Progress) -> None:
+    """Do the second step for all shards, by the catalog that `plan` has just returned.
+
+    Raises DataError where nothing is planned.
+    """
+    planned = _read_plan(store)
+    if planned is None:
+        raise _unplanned(store)
     encoder = _encoder(described, lambda: store.fetch(histories.FILE_NAME, scratch))
+    shards = planned.settings.shards
+    for shard in range(shards):
+        _encode(
+            store,
+            planned,
+            shard,
+            encoder,
+            scratch,
+            lambda doing, share, done=shard: progress(doing, (done + share) / shards),  # type: ignore[misc]
+        )
+
+
+def _encode(
+    store: Store, planned: Plan, shard: int, encoder: FeatureEncoder, scratch: Path, progress: Progress
+) -> None:
+    settings = planned.settings
     buckets = range(shard * planned.buckets_per_shard, (shard + 1) * planned.buckets_per_shard)
 
     def records() -> Iterator[SparseRecords]:
@@ -154,6 +180,7 @@ def encode(store: Store, shard: int, *, scratch: Path, progress: Progress) -> No
     written = write_records(path, key, records())
     store.put(path, key)
     _put_json(store, _record_name(shard), _Shard(facts=written.facts, elements=written.elements), scratch)
+    _clean_up(store)
 
 
 def finish(store: Store, *, scratch: Path) -> Manifest:
@@ -169,7 +196,7 @@ def finish(store: Store, *, scratch: Path) -> Manifest:
                 raise
         else:
             _put_json(store, manifest.FILE_NAME, finished, scratch)
-    store.remove([name for name in store.sizes() if name.startswith(_PARTS)])
+    _remove_parts(store)
     return finished
 
 
@@ -219,7 +246,7 @@ class _Planner:
         self._scratch = scratch
         self._progress = progress
 
-    def plan(self) -> None:
+    def plan(self) -> Catalog:
         settings = self._settings
         self._check_threshold()
         dataset = read_dataset(
@@ -289,6 +316,8 @@ class _Planner:
             bucket_rows=bucket_rows,
         )
         _put_json(self._store, _PLAN, planned, self._scratch)
+        _clean_up(self._store)
+        return described
 
     def _check_threshold(self) -> None:
         lowest, highest, threshold = self._data.lowest, self._data.highest, self._settings.liked_threshold
@@ -351,6 +380,14 @@ class _Planner:
             first += len(block)
             place += len(made)
         train.remove()
+        shards = [sum(len(spools[number]) for number in buckets.of_shard(n)) for n in range(settings.shards)]
+        if not all(shards):
+            raise DataError(
+                self._data.name,
+                f"{rows} train rows leave {shards.count(0)} of {settings.shards} shards empty, and an "
+                "instance that gets such a file has nothing to train with",
+                remedy="Choose fewer shards",
+            )
         for number, spool in enumerate(spools):
             self._store.put(spool.file(), _bucket_name(number))
         return buckets.per_shard, tuple(map(len, spools))
@@ -448,6 +485,16 @@ def _put_json(store: Store, name: str, content: BaseModel, scratch: Path) -> Non
     store.put(path, name)
 
 
+def _clean_up(store: Store) -> None:
+    """Remove what a step has left that another run was quicker than: the last step has been done already."""
+    if read_manifest(store) is not None:
+        _remove_parts(store)
+
+
+def _remove_parts(store: Store) -> None:
+    store.remove([name for name in store.sizes() if name.startswith(_PARTS)])
+
+
 def _read_plan(store: Store) -> Plan | None:
     """The plan, None where there is none or not all that it consists of."""
     planned = _read_json(store, _PLAN, Plan)
@@ -479,4 +526,7 @@ def _read_json(store: Store, name: str, kind: type[_Content]) -> _Content | None
 
 
 def _unplanned(store: Store) -> DataError:
+    if _PLAN in store.sizes():
+        reason = "the plan here is not whole: it, or a file that belongs to it, is missing or damaged"
+        return DataError(store.uri, reason, remedy="Run the plan step again")
     return DataError(store.uri, "nothing is planned here", remedy="Run the plan step first")

@@ -47,7 +47,7 @@ class Folder:
         return str(self._path)
 
     def sizes(self) -> dict[str, int]:
-        """The sizes of all files, in subfolders too; hidden ones are other runs' own."""
+        """The sizes of all files, in subfolders too, hidden ones included."""
         return {
             path.relative_to(self._path).as_posix(): path.stat().st_size
             for path in self._path.rglob("*")

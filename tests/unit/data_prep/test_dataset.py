@@ -284,6 +284,15 @@ def test_unknown_test_ratings_are_an_error_where_they_are_to_be(tmp_path: Path) 
         _read(source, tmp_path / "scratch", chosen)
 
 
+def test_that_all_test_ratings_are_unknown_is_said(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("".join(f"{user},{user}-{n},5\n" for user in "abc" for n in range(3)))
+    message = (
+        r"mine\.csv: no ratings are left to test with: of all 3, the user or the movie is in no rating that"
+    )
+    with pytest.raises(DataError, match=message):
+        _read(tmp_path / "mine.csv", tmp_path / "scratch", PrepareSettings(split="all-but-first-1"))
+
+
 def test_the_latest_ratings_need_times(tmp_path: Path) -> None:
     source = tmp_path / "anyone.csv"
     source.write_text("a,x,5\na,y,5\n")

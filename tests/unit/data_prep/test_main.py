@@ -44,7 +44,12 @@ def test_it_prepares_and_says_where(small: dict[str, bytes], write_zip: Writer, 
         (
             ["--split", "u6"],
             "error: --split u6: must be ua, ub, u1 to u5, given, all-but-first-K, leave-last-K or random-P "
-            "(K from 1, 0 < P < 1)\n",
+            "(K from 1, 0 < P < 1, at most nine digits)\n",
+        ),
+        (
+            ["--split", "random-0.0000000001"],
+            "error: --split random-0.0000000001: must be ua, ub, u1 to u5, given, all-but-first-K, "
+            "leave-last-K or random-P (K from 1, 0 < P < 1, at most nine digits)\n",
         ),
         (["--ranking-users", "0"], "error: --ranking-users 0: Input should be greater than or equal to 1\n"),
         (

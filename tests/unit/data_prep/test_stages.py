@@ -27,10 +27,12 @@ from data_prep.store import Folder, Store
 
 Writer = Callable[[Mapping[str, bytes]], Path]
 SHARDS = 3
+# Of the small data set, 19 ratings train: enough for each shard.
+SPLIT = "all-but-first-2"
 
 
 def _chosen(**others: object) -> PrepareSettings:
-    return PrepareSettings.model_validate({"shards": SHARDS, **others})
+    return PrepareSettings.model_validate({"shards": SHARDS, "split": SPLIT, **others})
 
 
 def _silent(_doing: str, _share: float) -> None:
@@ -140,6 +142,58 @@ def test_a_shard_that_there_is_not_is_refused(
         stages.encode(store, 3, scratch=scratch, progress=_silent)
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_shard_without_rows_is_refused(
+    whole: tuple[Path, dict[str, bytes]], tmp_path: Path, scratch: Path, shuffle: bool
+) -> None:
+    message = r"^ml-small: 19 train rows leave \d+ of 40 shards empty, .* Choose fewer shards$"
+    with pytest.raises(DataError, match=message):
+        _plan(whole[0], Folder(tmp_path / "store"), scratch, _chosen(shards=40, shuffle=shuffle))
+    assert not (tmp_path / "store").exists()
+
+
+def test_no_row_is_in_a_shard_by_chance(
+    whole: tuple[Path, dict[str, bytes]], tmp_path: Path, scratch: Path
+) -> None:
+    """As many shards as rows would do without a shuffle; random keys leave some of them empty."""
+    with pytest.raises(DataError, match=r"19 train rows leave \d+ of 19 shards empty"):
+        _plan(whole[0], Folder(tmp_path / "store"), scratch, _chosen(shards=19))
+    prepared = prepare(whole[0], tmp_path / "out", settings=_chosen(shards=19, shuffle=False))
+    assert [shard.rows for shard in prepared.train.shards] == [1] * 19
+
+
+@pytest.mark.parametrize("late", ["parts/plan.json", "parts/train-00000.json"])
+def test_a_step_that_ends_after_the_last_one_leaves_nothing(
+    whole: tuple[Path, dict[str, bytes]],
+    place: tuple[Store, Callable[[], Any]],
+    scratch: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    late: str,
+) -> None:
+    """Another run does everything while this one is about to write its record."""
+    source, expected = whole
+    store, contents = place
+    put, others = store.put, tmp_path / "others"
+    others.mkdir()
+
+    def run(folder: Path) -> None:
+        _plan(source, store, folder, _chosen())
+        for shard in range(SHARDS):
+            stages.encode(store, shard, scratch=folder, progress=_silent)
+
+    def put_late(path: Path, name: str) -> None:
+        if name == late:
+            monkeypatch.setattr(store, "put", put)
+            run(others)
+            stages.finish(store, scratch=others)
+        put(path, name)
+
+    monkeypatch.setattr(store, "put", put_late)
+    run(scratch)
+    assert contents() == expected
+
+
 @pytest.mark.parametrize("name", ["parts/plan.json", "parts/rows-00001.bin", "test/test.protobuf"])
 def test_a_plan_that_is_not_whole_is_made_again(
     whole: tuple[Path, dict[str, bytes]], tmp_path: Path, scratch: Path, name: str
@@ -148,6 +202,8 @@ def test_a_plan_that_is_not_whole_is_made_again(
     store = Folder(tmp_path / "store")
     _plan(source, store, scratch, _chosen())
     (tmp_path / "store" / name).write_bytes(b"{")
+    with pytest.raises(DataError, match=r"the plan here is not whole: .* Run the plan step again"):
+        stages.encode(store, 0, scratch=scratch, progress=_silent)
     _plan(source, store, scratch, _chosen())
     for shard in range(SHARDS):
         stages.encode(store, shard, scratch=scratch, progress=_silent)
@@ -168,7 +224,7 @@ def test_shards_and_buckets_do_not_change_the_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = write_folder(small)
-    chosen = {"split": "all-but-first-2", "objective": objective, "features": features, "shuffle": shuffle}
+    chosen = {"objective": objective, "features": features, "shuffle": shuffle}
 
     def rows(shards: int) -> bytes:
         prepared = prepare(source, tmp_path / "out", settings=_chosen(shards=shards, **chosen))
@@ -193,7 +249,7 @@ _SLOW = (
     "def slow_put(self, path, name):\n"
     "    time.sleep(0.02); put(self, path, name); time.sleep(0.02)\n"
     "store.Folder.put = slow_put\n"
-    "settings = PrepareSettings(shards=3)\n"
+    f"settings = PrepareSettings(shards={SHARDS}, split={SPLIT!r})\n"
     "print('ready', flush=True)\n"
     "print(prepare(Path(sys.argv[1]), Path(sys.argv[2]), settings=settings).digest, flush=True)\n"
 )
@@ -268,7 +324,7 @@ def test_steps_at_once_and_killed_ones_end_in_the_same(
             env=os.environ | variables,
         )
 
-    plans = [start("plan", source, "--out", out, "--shards", SHARDS) for _ in range(2)]
+    plans = [start("plan", source, "--out", out, "--shards", SHARDS, "--split", SPLIT) for _ in range(2)]
     places = {run.communicate()[0].strip() for run in plans}
     assert [run.returncode for run in plans] == [0, 0]
     place = places.pop()
