@@ -55,16 +55,13 @@ def prepare_opened(
     with working_folder(destination, digest) as unfinished:
         store, scratch = Folder(unfinished), unfinished / _SCRATCH
         scratch.mkdir()
-        stages.plan(data, store, settings=settings, scratch=scratch, progress=progress)
-        for shard in range(settings.shards):
-            stages.encode(
-                store,
-                shard,
-                scratch=scratch,
-                progress=lambda doing, share, done=shard: progress(  # type: ignore[misc]
-                    doing, 0.75 + 0.25 * (done + share) / settings.shards
-                ),
-            )
+        described = stages.plan(data, store, settings=settings, scratch=scratch, progress=progress)
+        stages.encode_all(
+            store,
+            described,
+            scratch=scratch,
+            progress=lambda doing, share: progress(doing, 0.75 + 0.25 * share),
+        )
         finished = stages.finish(store, scratch=scratch)
         shutil.rmtree(scratch)
         _put_in_place(unfinished, folder)

@@ -113,14 +113,14 @@ def read_manifest(store: Store) -> Manifest | None:
 
 def plan(
     data: InputData, store: Store, *, settings: PrepareSettings, scratch: Path, progress: Progress
-) -> Catalog | None:
+) -> Catalog:
     """Do the first step, with temporary files in `scratch`, on the file system of a local store.
 
-    Returns the catalog, None where the step was done already. Raises DataError where the data cannot be used.
+    Returns the catalog. Raises DataError where the data cannot be used.
     """
     if read_manifest(store) is None and _read_plan(store) is None:
         return _Planner(data, store, settings, scratch, progress).plan()
-    return None
+    return Catalog.load(store.fetch(catalog.FILE_NAME, scratch))
 
 
 def encode(store: Store, shard: int, *, scratch: Path, progress: Progress) -> None:
@@ -136,11 +136,11 @@ def encode(store: Store, shard: int, *, scratch: Path, progress: Progress) -> No
     if _read_shard(store, shard, store.sizes()) is None:
         described = Catalog.load(store.fetch(catalog.FILE_NAME, scratch))
         encoder = _encoder(described, lambda: store.fetch(histories.FILE_NAME, scratch))
-        _encode(store, planned, shard, encoder, scratch, progress)
+        _encode(store, planned, shard, encoder, scratch=scratch, progress=progress)
 
 
 def encode_all(store: Store, described: Catalog, *, scratch: Path, progress: Progress) -> None:
-    """Do the second step for all shards, by the catalog that `plan` has just returned.
+    """Do the second step for all shards, by the catalog that `plan` returns.
 
     Raises DataError where nothing is planned.
     """
@@ -155,13 +155,15 @@ def encode_all(store: Store, described: Catalog, *, scratch: Path, progress: Pro
             planned,
             shard,
             encoder,
-            scratch,
-            lambda doing, share, done=shard: progress(doing, (done + share) / shards),  # type: ignore[misc]
+            scratch=scratch,
+            progress=lambda doing, share, done=shard: progress(  # type: ignore[misc]
+                doing, (done + share) / shards
+            ),
         )
 
 
 def _encode(
-    store: Store, planned: Plan, shard: int, encoder: FeatureEncoder, scratch: Path, progress: Progress
+    store: Store, planned: Plan, shard: int, encoder: FeatureEncoder, *, scratch: Path, progress: Progress
 ) -> None:
     settings = planned.settings
     buckets = range(shard * planned.buckets_per_shard, (shard + 1) * planned.buckets_per_shard)
