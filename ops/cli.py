@@ -122,7 +122,7 @@ def rollback(
     ] = None,
     profile: Annotated[str | None, typer.Option(help="AWS profile of the environment's account.")] = None,
 ) -> None:
-    """Serve the previous model again, at once; afterwards say what to commit."""
+    """Serve the previous model again, without a review, by a deployment with the environment's canary."""
     from ops.promotion.rollback import rollback as run  # noqa: PLC0415
 
     run(console, environment, package=package, profile=profile)

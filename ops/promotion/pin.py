@@ -32,9 +32,7 @@ def pin_of(environment: Environment) -> Pin | None:
 
 
 def write_pin(name: str, pin: Pin, *, config: Path) -> bool:
-    """Write the pin into the settings of environment `name`; nothing else of the file changes.
-
-    The file is replaced in one step: whoever reads it finds the old pin or the new one.
+    """Write the pin into the settings of environment `name`, in one step; nothing else of the file changes.
 
     Returns:
         Whether there was anything to change.
@@ -44,22 +42,28 @@ def write_pin(name: str, pin: Pin, *, config: Path) -> bool:
     """
     if pin_of(load_environment(name, folder=config)) == pin:
         return False
-    path = (config / f"{name}.toml").resolve()
+    path = config / f"{name}.toml"
     with path.open(encoding="utf-8", newline="") as file:
         document = tomlkit.load(file)
     model: Any = document["model"]
     model["package_arn"] = pin.package_arn
     model["artifact_sha256"] = pin.artifact_sha256
+    replace_settings(path, tomlkit.dumps(document).encode())
+    return True
+
+
+def replace_settings(path: Path, content: bytes) -> None:
+    """Replace a file of settings in one step: whoever reads it finds the old content or the new one."""
+    path = path.resolve()
     # Always the same name: what an interrupted run leaves, the next one overwrites. It does not end in
     # `.toml`, so that it is never taken for an environment.
     successor = path.with_name(f".{path.name}.new")
-    with successor.open("w", encoding="utf-8", newline="") as file:
-        tomlkit.dump(document, file)
+    with successor.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     shutil.copymode(path, successor)
     successor.replace(path)
-    return True
 
 
 def committed_pins(name: str, *, config: Path) -> list[Pin]:

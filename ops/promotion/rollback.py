@@ -2,6 +2,7 @@
 
 An environment with a pin gets the previous pin and a deployment of its serving stack. One that trains follows
 its newest approved package: there the live package is rejected, and the Release state machine does the rest.
+Either way the endpoint changes as it always does, with the environment's canary: what is saved is the review.
 """
 
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 from rich.console import Console
+from rich.markup import escape
 
 from infra.environment import Environment, load_environment
 from ops.accounts import caller, session_for, variables_of
@@ -18,18 +20,18 @@ from ops.cdk import cdk
 from ops.errors import OperationError
 from ops.paths import BUILD, CONFIG
 from ops.progress import step
+from ops.promotion.checkout import described, require_clean
 from ops.promotion.live import live_endpoint, released_package
 from ops.promotion.objects import S3Object, computed_sha256
 from ops.promotion.packages import (
-    ModelPackage,
     approved_packages,
     package_name,
     read_package,
     require_member,
 )
-from ops.promotion.pin import Pin, committed_pins, pin_of, write_pin
+from ops.promotion.pin import Pin, committed_pins, pin_of, replace_settings, write_pin
 from ops.refusals import refusals_told
-from ops.stacks import find_stack
+from ops.stacks import find_stack, output_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -52,8 +54,8 @@ def rollback(
     """Make environment `name` serve the model that it served before, or that of `package`.
 
     Raises:
-        OperationError, ConfigurationError: there is nothing to go back to, or a check or the deployment
-            failed; then what was served before still is.
+        OperationError, ConfigurationError: there is nothing to go back to, what is served is not what the
+            checkout has, or a check or the deployment failed. The message says what is served then.
     """
     environment = load_environment(name, folder=config)
     if environment.training is not None and package is not None:
@@ -63,6 +65,7 @@ def rollback(
         )
     with step(console, f"Credentials of {name}"):
         session = session_for(environment, profile, option="--profile")
+    console.print(f"  The endpoint changes as in any deployment: {_pace(environment)}", soft_wrap=True)
     if environment.training is not None:
         _reject_live(console, environment, session)
     else:
@@ -73,8 +76,10 @@ def _deploy_pin(
     console: Console, environment: Environment, session: boto3.Session, arn: str | None, config: Path
 ) -> None:
     name = environment.name
+    console.print(f"  The checkout that is deployed: {escape(described(config))}", soft_wrap=True)
+    require_clean(name, config=config)
     with step(console, "The package to go back to"):
-        pin = _named_pin(environment, session, arn) if arn else _previous_pin(environment, config)
+        pin = _named_pin(environment, session, arn) if arn else _previous_pin(environment, session, config)
         _require_deployable(session, pin)
     version = package_name(pin.package_arn)
     console.print(f"  {version}: Approved, artifact {pin.artifact_sha256}, as recorded", soft_wrap=True)
@@ -96,7 +101,14 @@ def _deploy_pin(
                 cwd=config.parent,
             )
     except OperationError as error:
-        path.write_bytes(before)
+        under_way = _under_way(session, stack, pin)
+        if under_way is not None:
+            raise OperationError(
+                f"`cdk deploy` has failed, but {under_way}, so config/{name}.toml has the pin of {version} "
+                f"still. `recommender status {name}` says what is served in the end: if it is {version}, "
+                f"commit the pin; otherwise run this again. {error}"
+            ) from error
+        replace_settings(path, before)
         raise OperationError(
             f"{name} was not rolled back, and config/{name}.toml is as it was before. {error}"
         ) from error
@@ -110,21 +122,65 @@ def _deploy_pin(
     )
 
 
+def _pace(environment: Environment) -> str:
+    settings = environment.serving.deployment
+    canary = (
+        f"{settings.canary_percent} percent of the requests go to the new instances for "
+        f"{settings.canary_wait_seconds} s, then all"
+        if settings.canary_percent is not None
+        else "all requests go to the new instances at once"
+    )
+    wait = settings.termination_wait_seconds
+    return f"{canary}; the old ones stay for another {wait} s" if wait else canary
+
+
+def _under_way(session: boto3.Session, name: str, pin: Pin) -> str | None:
+    """Return why the deployment of `pin` may have an effect yet, or None if it has failed for good.
+
+    CloudFormation goes on without whoever asked it to deploy.
+    """
+    try:
+        stack = find_stack(session.client("cloudformation"), name)
+    except OperationError as error:
+        return f"what has become of stack {name} is not known ({error})"
+    if stack is None:
+        return None
+    if stack["StackStatus"].endswith("_IN_PROGRESS"):
+        return f"stack {name} is {stack['StackStatus']}"
+    if output_of(stack, "ModelPackageArn") == pin.package_arn:
+        return f"stack {name} is {stack['StackStatus']} with this package"
+    return None
+
+
 def _named_pin(environment: Environment, session: boto3.Session, arn: str) -> Pin:
     require_member(environment, arn)
     return Pin(arn, read_package(session.client("sagemaker"), arn).artifact_sha256)
 
 
-def _previous_pin(environment: Environment, config: Path) -> Pin:
+def _previous_pin(environment: Environment, session: boto3.Session, config: Path) -> Pin:
     """Return the pin before the committed one, or the committed one if the settings were changed since.
 
     A pin that was rolled back from and pinned again by the rollback's own commit is not "previous": the one
     before the committed pin's first appearance is.
+
+    Raises:
+        OperationError: there is none, or what is served is not what the checkout pins: its history is then
+            not that of what is served.
     """
     name, pinned = environment.name, pin_of(environment)
     pins = committed_pins(name, config=config)
     first = max((index for index, pin in enumerate(pins) if pin == pins[0]), default=-1)
     previous = pins[first + 1] if first + 1 < len(pins) else None
+    # An interrupted rollback has written the previous pin, and deployed it or not.
+    interrupted = pinned is not None and pinned == previous
+    expected = [pin.package_arn for pin in (pinned, pins[0] if interrupted else None) if pin is not None]
+    live = _live_arn(environment, session.client("sagemaker"))
+    if live not in expected:
+        raise OperationError(
+            f"{name} serves {package_name(live)}, this checkout pins "
+            f"{package_name(pinned.package_arn) if pinned else 'nothing'}: git pull, or name the package to "
+            "go back to with --package"
+        )
     if pins and pinned not in (pins[0], previous):
         return pins[0]  # the settings have a promotion that is not committed
     if previous is None:
@@ -154,7 +210,7 @@ def _require_deployable(session: boto3.Session, pin: Pin) -> None:
 def _reject_live(console: Console, environment: Environment, session: boto3.Session) -> None:
     name, sagemaker = environment.name, session.client("sagemaker")
     with step(console, "What is served, and what was before"):
-        live = _live(environment, sagemaker)
+        live = read_package(sagemaker, _live_arn(environment, sagemaker))
         others = [arn for arn in approved_packages(sagemaker, environment) if arn != live.arn]
         if not others:
             raise OperationError(
@@ -181,14 +237,14 @@ def _reject_live(console: Console, environment: Environment, session: boto3.Sess
     )
 
 
-def _live(environment: Environment, sagemaker: "SageMakerClient") -> ModelPackage:
+def _live_arn(environment: Environment, sagemaker: "SageMakerClient") -> str:
     endpoint = live_endpoint(sagemaker, environment.endpoint_name)
     if endpoint is None or endpoint.package_arn is None:
         raise OperationError(
-            f"{environment.name} serves no model package, so there is nothing to roll back: "
+            f"{environment.name} serves no model package that is known, so there is nothing to roll back: "
             f"`recommender status {environment.name}` says more"
         )
-    return read_package(sagemaker, endpoint.package_arn)
+    return endpoint.package_arn
 
 
 def _await_release(

@@ -14,7 +14,6 @@ import botocore.client
 import botocore.loaders
 import botocore.session
 import pytest
-import tomlkit
 from rich.console import Console
 
 from infra.errors import ConfigurationError
@@ -540,7 +539,7 @@ STEPS = [
     f"PutObject {lock.KEY}",
     *(f"PutObject {key}" for key in COPIES.values()),
     "CreateModelPackage",
-    "write .staging.toml.new",
+    "fsync",
     "rename staging.toml",
     f"DeleteObject {lock.KEY}",
 ]
@@ -557,7 +556,7 @@ def watched(before: Callable[[str], None], after: Callable[[str], None]) -> Iter
         after(name)
         return result
 
-    call, dump, replace = botocore.client.BaseClient._make_api_call, tomlkit.dump, Path.replace
+    call, sync, replace = botocore.client.BaseClient._make_api_call, os.fsync, Path.replace
 
     def _make_api_call(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
         if operation.startswith(READING):
@@ -567,11 +566,7 @@ def watched(before: Callable[[str], None], after: Callable[[str], None]) -> Iter
 
     with pytest.MonkeyPatch.context() as patches:
         patches.setattr(botocore.client.BaseClient, "_make_api_call", _make_api_call)
-        patches.setattr(
-            tomlkit,
-            "dump",
-            lambda document, file: around(f"write {Path(file.name).name}", lambda: dump(document, file)),
-        )
+        patches.setattr(os, "fsync", lambda file: around("fsync", lambda: sync(file)))
         patches.setattr(
             Path, "replace", lambda self, to: around(f"rename {Path(to).name}", lambda: replace(self, to))
         )

@@ -236,6 +236,8 @@ def test_the_previous_pin_is_deployed(world: World, staging: Place, deployments:
     assert status.drifts == []
     assert status.package is not None
     assert status.package.arn == first
+    assert "The checkout that is deployed: branch main, commit" in shown
+    assert "50 percent of the requests go to the new instances for 300 s, then all" in shown
     assert "git commit" in shown
 
 
@@ -255,7 +257,9 @@ def test_a_promotion_that_is_not_committed_is_what_is_rolled_back(
     world: World, staging: Place, deployments: list[list[str]]
 ) -> None:
     _, second = staging.packages()
-    world.pin("staging", staging.train("three"), SHA256)
+    third = staging.train("three")
+    world.pin("staging", third, SHA256)
+    staging.deploy_serving(third, world.role_of(staging))
     world.rollback("staging")
     assert world.checkout.environment("staging").model.package_arn == second
 
@@ -282,6 +286,54 @@ def test_nothing_is_touched_if_the_previous_one_will_not_do(
         world.rollback("staging", package="x")
     assert deployments == []
     assert world.checkout.git("status", "--porcelain") == ""
+
+
+def test_a_checkout_that_is_behind_goes_back_nowhere(
+    world: World, staging: Place, deployments: list[list[str]]
+) -> None:
+    third = staging.train("three")
+    staging.deploy_serving(third, world.role_of(staging))
+    match = (
+        "staging serves movie-recommender-staging/3, this checkout pins movie-recommender-staging/2: "
+        "git pull, or name the package to go back to with --package"
+    )
+    with pytest.raises(OperationError, match=match):
+        world.rollback("staging")
+    assert deployments == []
+    assert world.checkout.git("status", "--porcelain") == ""
+    world.rollback("staging", package=staging.packages()[1])
+    assert world.drift("staging") == []
+
+
+def test_what_is_not_committed_is_not_deployed(
+    world: World, staging: Place, deployments: list[list[str]]
+) -> None:
+    prod = world.checkout.path("prod")
+    prod.write_text(prod.read_text() + "\n")
+    (world.checkout.root / "new.py").touch()
+    match = r"deploy what is not committed as well: M config/prod\.toml, \?\? new\.py\. Commit it"
+    for package in (None, staging.packages()[0]):
+        with pytest.raises(OperationError, match=match):
+            world.rollback("staging", package=package)
+    assert deployments == []
+
+
+def test_a_deployment_that_goes_on_without_the_cdk_keeps_the_pin(
+    world: World, staging: Place, deployments: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = staging.packages()
+    deploy = rollback.cdk
+
+    def lose(*arguments: Any, **options: Any) -> None:
+        deploy(*arguments, **options)
+        raise OperationError("`cdk deploy` failed: the network is down")
+
+    monkeypatch.setattr(rollback, "cdk", lose)
+    match = r"has failed, but stack .* is UPDATE_COMPLETE with this package.*the network is down"
+    with pytest.raises(OperationError, match=match):
+        world.rollback("staging")
+    assert world.checkout.environment("staging").model.package_arn == first
+    assert world.drift("staging") == []
 
 
 def test_a_deployment_that_fails_leaves_the_pin(

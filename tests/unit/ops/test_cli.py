@@ -15,6 +15,12 @@ def test_help_names_every_command() -> None:
         assert command in shown
 
 
+def test_a_rollback_does_not_claim_to_be_at_once() -> None:
+    shown = CliRunner().invoke(cli.app, ["rollback", "--help"]).output
+    assert "by a deployment with the environment's canary" in " ".join(shown.split())
+    assert "at once" not in shown
+
+
 def test_an_error_is_one_message_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

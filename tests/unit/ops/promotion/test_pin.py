@@ -1,5 +1,6 @@
 """The pin in an environment's settings, and the pins that git remembers."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from infra.environment import load_environment
 from infra.errors import ConfigurationError
 from ops.errors import OperationError
-from ops.promotion.pin import Pin, committed_pins, pin_of, write_pin
+from ops.promotion.pin import Pin, committed_pins, pin_of, replace_settings, write_pin
 
 CONFIG = Path(__file__).parents[4] / "config"
 
@@ -110,6 +111,24 @@ def test_what_an_interruption_left_is_no_environment_and_is_overwritten(config: 
         load_environment("prod", folder=config)
     write_pin("staging", pin(3), config=config)
     assert [file.name for file in config.iterdir()] == ["staging.toml"]
+
+
+def test_settings_are_replaced_as_a_whole_or_not_at_all(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = config / "staging.toml"
+    before = path.read_bytes()
+
+    def fail(_file: int) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        replace_settings(path, b"after")
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    replace_settings(path, b"after")
+    assert path.read_bytes() == b"after"
 
 
 def test_git_remembers_the_pins_the_latest_first(config: Path) -> None:
