@@ -1,7 +1,10 @@
 """`python -m data_prep`: prepares data sets, whole or step by step."""
 
+import errno
 import json
+import shlex
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
@@ -18,11 +20,12 @@ from data_prep import stages
 from data_prep.errors import DataError
 from data_prep.formats.input_data import open_input
 from data_prep.manifest import Manifest, PrepareSettings
-from data_prep.places import local_data_set, prepare_at, scratch_for, store_at
+from data_prep.places import aws_errors, is_in_s3, local_data_set, prepare_at, scratch_for, store_at
 from data_prep.splits import ALLOWED
 from data_prep.stages import Progress
 
 _BAD_INPUT = 1
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DEFAULTS = PrepareSettings()
 _DEFAULT_FEATURES = ",".join(_DEFAULTS.features)
 
@@ -86,7 +89,7 @@ def prepare_command(
 ) -> None:
     """Write tensors, catalog, histories and manifest. A data set that is there already is kept."""
     settings = _settings(locals())
-    with _refusing(), _progress() as progress, local_data_set(source) as path:
+    with _refusing(out, source), _progress() as progress, local_data_set(source) as path:
         prepared = prepare_at(path, out, settings=settings, progress=progress)
     _describe(prepared)
     typer.echo(_under(out, prepared.digest))
@@ -115,7 +118,7 @@ def plan_command(
     """Do the first step: all but the train tensors. Prints the place that the other steps take."""
     settings = _settings(locals())
     with (
-        _refusing(),
+        _refusing(out, source),
         _progress() as progress,
         local_data_set(source) as path,
         open_input(path, max_bad_rows=settings.max_bad_rows) as data,
@@ -138,14 +141,14 @@ def encode_command(
     ],
 ) -> None:
     """Do the second step for one shard of train tensors."""
-    with _refusing(), _progress() as progress, scratch_for(place) as scratch:
+    with _refusing(place), _progress() as progress, scratch_for(place) as scratch:
         stages.encode(store_at(place), shard, scratch=scratch, progress=progress)
 
 
 @app.command("finish")
 def finish_command(*, place: Place) -> None:
     """Do the last step, when all shards are encoded: the manifest, which makes the data set complete."""
-    with _refusing(), scratch_for(place) as scratch:
+    with _refusing(place), scratch_for(place) as scratch:
         prepared = stages.finish(store_at(place), scratch=scratch)
     _describe(prepared)
     typer.echo(place)
@@ -158,7 +161,10 @@ def _settings(arguments: dict[str, Any]) -> PrepareSettings:
         )
     except ValidationError as error:
         fault = error.errors()[0]
-        option = f"--{str(fault['loc'][0]).replace('_', '-')} {fault['input']}" if fault["loc"] else "options"
+        option = "options"
+        if fault["loc"]:
+            name = str(fault["loc"][0])
+            option = f"--{name.replace('_', '-')} {shlex.quote(str(arguments[name]))}"
         _refuse(f"{option}: {fault['msg'].removeprefix('Value error, ')}")
 
 
@@ -213,15 +219,23 @@ class _Log:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def _refusing(out: str, source: str = "") -> Iterator[None]:
+    """End in one line for what may go wrong in reading the source and writing to `out`."""
     try:
         yield
     except DataError as error:
         _refuse(str(error))
     except OSError as error:
-        _refuse(f"{error.filename}: {error.strerror}")
-    except (ClientError, BotoCoreError) as error:
-        _refuse(str(error))
+        # A write that fails does not say where; what goes to S3 or comes from it is in a temporary file first.
+        written = [] if is_in_s3(out) else [out]
+        if is_in_s3(out) or is_in_s3(source):
+            written.append(tempfile.gettempdir())
+        where = error.filename or " or ".join(written)
+        remedy = "Make room there" if error.errno in _FULL else "Give a place that can be read and written"
+        _refuse(f"{where}: {error.strerror or error}. {remedy}")
+    except aws_errors() as error:
+        places = " and ".join(place for place in (source, out) if is_in_s3(place))
+        _refuse(f"{error}. Check the credentials, the network, and that {places} may be used")
 
 
 def _refuse(message: str) -> NoReturn:
@@ -230,7 +244,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _under(out: str, digest: str) -> str:
-    return f"{out.rstrip('/')}/{digest}" if out.startswith("s3://") else str(Path(out) / digest)
+    return f"{out.rstrip('/')}/{digest}" if is_in_s3(out) else str(Path(out) / digest)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ class PrepareSettings(BaseModel):
     @field_validator("features", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
-        return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(name.strip() for name in value.split(",")) if value.strip() else ()
 
     @field_validator("features")
     @classmethod

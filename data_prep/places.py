@@ -23,10 +23,23 @@ if TYPE_CHECKING:
 _S3 = "s3://"
 
 
+def is_in_s3(location: str) -> bool:
+    """Whether it is an `s3://` URI rather than a path."""
+    return location.startswith(_S3)
+
+
+def aws_errors() -> tuple[type[Exception], ...]:
+    """What boto3 raises where AWS refuses or cannot be reached."""
+    from boto3.exceptions import Boto3Error  # noqa: PLC0415 - a folder is not to wait for it
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    return Boto3Error, BotoCoreError, ClientError
+
+
 @contextmanager
 def local_data_set(location: str) -> Iterator[Path]:
     """The path of a data set, downloaded if it is in S3. Raises DataError where there is none."""
-    if not location.startswith(_S3):
+    if not is_in_s3(location):
         yield Path(location)
         return
     from data_prep.storage import download_data_set  # noqa: PLC0415 - a folder is not to wait for it
@@ -38,13 +51,13 @@ def local_data_set(location: str) -> Iterator[Path]:
 
 def store_at(location: str) -> Store:
     """The store in a folder or under a prefix."""
-    return _prefix(location) if location.startswith(_S3) else Folder(Path(location))
+    return _prefix(location) if is_in_s3(location) else Folder(Path(location))
 
 
 @contextmanager
 def scratch_for(location: str) -> Iterator[Path]:
     """A folder for temporary files of a store, on its file system if that is one."""
-    if location.startswith(_S3):
+    if is_in_s3(location):
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
     else:
@@ -55,7 +68,7 @@ def scratch_for(location: str) -> Iterator[Path]:
 
 def prepare_at(source: Path, out: str, *, settings: PrepareSettings, progress: Progress) -> Manifest:
     """Prepare a local data set under a folder or a prefix, where finished work is found again."""
-    if not out.startswith(_S3):
+    if not is_in_s3(out):
         return prepare(source, Path(out), settings=settings, progress=progress)
     from data_prep.storage import upload_prepared  # noqa: PLC0415 - a folder is not to wait for it
 

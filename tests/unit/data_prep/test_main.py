@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from data_prep.__main__ import app
 from data_prep.manifest import Manifest
 from data_prep.prepare import read_finished
+from data_prep.spool import Spool
 
 Writer = Callable[[Mapping[str, bytes]], Path]
 
@@ -51,6 +53,12 @@ def test_it_prepares_and_says_where(small: dict[str, bytes], write_zip: Writer, 
             "error: --split random-0.0000000001: must be ua, ub, u1 to u5, given, all-but-first-K, "
             "leave-last-K or random-P (K from 1, 0 < P < 1, at most nine digits)\n",
         ),
+        (["--features", ""], "error: --features '': give one or more groups, each once\n"),
+        (
+            ["--features", "user,tags"],
+            "error: --features user,tags: Input should be 'user', 'movie', 'genres', 'year', 'age', "
+            "'gender', 'occupation', 'time', 'user_history' or 'movie_history'\n",
+        ),
         (["--ranking-users", "0"], "error: --ranking-users 0: Input should be greater than or equal to 1\n"),
         (
             ["--objective", "ranking", "--labels", "stars"],
@@ -81,7 +89,34 @@ def test_a_place_that_cannot_be_written_ends_in_one_line(
     (tmp_path / "file").touch()
     code, _, errors = _run(write_zip(small), "--out", tmp_path / "file" / "out")
     assert code == 1
-    assert _error(errors) == f"error: {tmp_path}/file/out: Not a directory\n"
+    assert _error(errors) == (
+        f"error: {tmp_path}/file/out: Not a directory. Give a place that can be read and written\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device. Make room there"),
+        (OSError("4096 requested and 17 written"), "4096 requested and 17 written. Give a place that can be"),
+    ],
+)
+def test_a_write_that_fails_names_the_place(
+    small: dict[str, bytes],
+    write_zip: Writer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    message: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Spool, "append", fail)
+    out = tmp_path / "out"
+    code, _, errors = _run(write_zip(small), "--out", out)
+    assert code == 1
+    assert _error(errors).startswith(f"error: {out}: {message}")
 
 
 def test_it_runs_as_a_module() -> None:

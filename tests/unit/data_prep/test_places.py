@@ -1,6 +1,7 @@
 """The command line's folders and s3:// prefixes."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from data_prep import places
 from data_prep.__main__ import app
 from data_prep.manifest import PrepareSettings
 from data_prep.prepare import prepare
+from data_prep.storage import Prefix
 
 Writer = Callable[[Mapping[str, bytes]], Path]
 
@@ -109,6 +111,24 @@ def test_what_aws_refuses_ends_in_one_line(s3: Any, tmp_path: Path) -> None:
     code, _, error = _run("prepare", "s3://raw/ml.zip", "--out", tmp_path)
     assert code == 1
     assert error.startswith("error: An error occurred")
+    assert error.endswith("Check the credentials, the network, and that s3://raw/ml.zip may be used")
+
+
+def test_an_upload_that_aws_refuses_ends_in_one_line(
+    small: dict[str, bytes], write_zip: Writer, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Prefix.put
+
+    def refused(store: Prefix, path: Path, name: str) -> None:
+        s3.refuse = True
+        put(store, path, name)
+
+    monkeypatch.setattr(Prefix, "put", refused)
+    code, _, error = _run("prepare", write_zip(small), "--out", "s3://prepared")
+    assert code == 1
+    assert re.match(
+        r"error: Failed to upload .* to prepared/.*AccessDenied.* that s3://prepared may be", error
+    )
 
 
 def test_bad_rows_are_passed_over_and_listed(
