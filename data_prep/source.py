@@ -24,6 +24,9 @@ _READ_ERRORS = (
     ValueError,
     OverflowError,
 )
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+OLD_LINE_ENDS = "its lines end in carriage returns alone, as on old Macs"
+_WITH_NEWLINES = "Write it with newlines for line ends"
 _ZIP_SIGNATURE = b"PK\x03\x04"
 # So much text, with what is worked out for it, stays in the processor's second-level cache.
 _BLOCK_BYTES = 1 << 18
@@ -31,8 +34,9 @@ _LONGEST_LINE = 1 << 20
 _HEAD_BYTES = 1 << 16
 # What archivers and file managers leave beside the files.
 _LITTER = "__MACOSX"
-# A data set lies at the top, or one folder down.
-_DEEPEST = 2
+# A data set lies at the top or one folder down; where no file is there, at the first level that has any.
+_USUAL_DEPTH = 2
+DEEPEST = 5
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,14 @@ class Source:
     """The files of one data set, by bare name, wherever they lie; `container` is the one file that holds all.
 
     `container` is None for a folder. `location` begins the names that error messages give, "" for a file.
+    `proven` files are known to be whole, by a length and a checksum.
     """
 
     name: str
     location: str
     openers: Mapping[str, Callable[[], IO[bytes]]]
     container: Path | None
+    proven: bool = False
 
     def __contains__(self, file: str) -> bool:
         return file in self.openers
@@ -55,35 +61,41 @@ class Source:
         return f"{self.location}/{file}" if self.location else file
 
     def head(self, file: str) -> bytes:
-        """The beginning of a file: 64 KiB, or all where it is shorter."""
+        """The beginning of a file, without a byte order mark: 64 KiB, or all where it is shorter."""
         with self._reading(file), self.openers[file]() as stream:
-            return stream.read(_HEAD_BYTES)
+            return stream.read(_HEAD_BYTES).removeprefix(BYTE_ORDER_MARK)
 
-    def blocks(self, file: str) -> Iterator[tuple[int, bytes]]:
-        r"""Yield (number of the first line, whole lines), about 1 MiB at a time.
+    def blocks(
+        self, file: str, *, may_end: Callable[[bytes], bool] = lambda _: False
+    ) -> Iterator[tuple[int, bytes]]:
+        r"""Yield (number of the first line, whole lines), about 256 KiB at a time.
 
-        Every line ends in "\n", whatever the file has; blank lines that only end the file are left out.
-        Raises DataError where the file cannot be read, or where its last line lacks an end: that is how a
-        transfer that stopped half-way looks.
+        Every line ends in "\n", whatever the file has; a byte order mark, and blank lines that only end the
+        file, are left out. A last line without end is how a transfer that stopped half-way looks: it is taken
+        only where the file is proven to be whole, or where `may_end` says so of it. Raises DataError where it
+        is not, or where the file cannot be read.
         """
         number = 1
         # Blank lines wait for what follows: the end of the file, or a line that makes them an error.
         blank = 0
         rest = b""
+        at_start = True
         with self._reading(file), self.openers[file]() as stream:
             while data := stream.read(_BLOCK_BYTES):
                 first_end = data.find(b"\n")
                 if len(rest) + (len(data) if first_end < 0 else first_end) > _LONGEST_LINE:
-                    raise DataError(
-                        self.path(file),
+                    raise self._unended(
+                        file,
+                        number + blank,
+                        (rest + data)[:_LONGEST_LINE],
                         f"the line is longer than {_LONGEST_LINE >> 20} MiB",
-                        line=number + blank,
-                        text=(rest + data)[:_LONGEST_LINE],
                         remedy="This is no text file of ratings, or it has lost its line ends",
                     )
                 data = rest + data
                 end = data.rfind(b"\n") + 1
                 lines, rest = data[:end], data[end:]
+                if at_start and lines:
+                    lines, at_start = lines.removeprefix(BYTE_ORDER_MARK), False
                 if b"\r" in lines:
                     lines = lines.replace(b"\r\n", b"\n")
                 text = lines.rstrip(b"\n") + b"\n" if lines.endswith(b"\n\n") else lines
@@ -95,13 +107,19 @@ class Source:
                     blank = len(lines) - len(text)
                 else:
                     blank += len(lines)
-        if rest:
-            yield from _blank_lines(number, blank)
-            raise DataError(
-                self.path(file),
+        if at_start:
+            rest = rest.removeprefix(BYTE_ORDER_MARK)
+        if not rest:
+            return
+        yield from _blank_lines(number, blank)
+        if b"\r" not in rest.strip() and (self.proven or may_end(rest)):
+            yield number + blank, rest + b"\n"
+        else:
+            raise self._unended(
+                file,
+                number + blank,
+                rest,
                 "the file stops in the middle of a line, as an interrupted download does",
-                line=number + blank,
-                text=rest,
                 remedy="Download it again; if it is complete, end its last line with a newline",
             )
 
@@ -123,6 +141,11 @@ class Source:
                     checksum.update(block)
             whole.update(f"{checksum.hexdigest()}  {file}\n".encode())
         return whole.hexdigest()
+
+    def _unended(self, file: str, number: int, line: bytes, reason: str, *, remedy: str) -> DataError:
+        if b"\r" in line.strip():
+            reason, remedy = OLD_LINE_ENDS, _WITH_NEWLINES
+        return DataError(self.path(file), reason, line=number, text=line, remedy=remedy)
 
     @contextmanager
     def _reading(self, file: str) -> Iterator[None]:
@@ -149,17 +172,23 @@ class Files:
     single: bool
 
     def folders(self) -> list[Source]:
-        """The files of each folder, at the top and one down; hidden ones are left out."""
+        """The files of each folder, at the top and one down, or deeper where none are there.
+
+        Hidden ones are left out.
+        """
         if self.single:
             (opener,) = self.entries.values()
             return [Source(self.name, "", {self.name: opener}, self.container)]
         folders: dict[PurePosixPath, dict[str, Callable[[], IO[bytes]]]] = {}
-        for entry, opener in sorted(self.entries.items()):
-            hidden = any(part.startswith(".") or part == _LITTER for part in entry.parts)
-            if len(entry.parts) <= _DEEPEST and not hidden:
+        shown = {entry: opener for entry, opener in sorted(self.entries.items()) if not _is_hidden(entry)}
+        depth = max(_USUAL_DEPTH, min((len(entry.parts) for entry in shown), default=0))
+        for entry, opener in shown.items():
+            if len(entry.parts) <= depth:
                 folders.setdefault(entry.parent, {})[entry.name] = opener
+        # An archive has the length and the checksum of each file.
+        proven = self.container is not None
         return [
-            Source(self.name, str(self.name / folder), openers, self.container)
+            Source(self.name, str(self.name / folder), openers, self.container, proven)
             for folder, openers in folders.items()
         ]
 
@@ -172,13 +201,7 @@ def open_files(path: Path) -> Iterator[Files]:
     """
     name = path.resolve().name
     if path.is_dir():
-        entries: dict[PurePosixPath, Callable[[], IO[bytes]]] = {
-            PurePosixPath(child.relative_to(path)): partial(_open, child)
-            for pattern in ("*", "*/*")
-            for child in path.glob(pattern)
-            if child.is_file()
-        }
-        yield Files(name, entries, None, single=False)
+        yield Files(name, _entries(path), None, single=False)
         return
     if not path.is_file():
         remedy = "Give the path of a folder, a zip archive or a file of ratings"
@@ -200,6 +223,22 @@ def open_files(path: Path) -> Iterator[Files]:
             if not info.is_dir()
         }
         yield Files(name, entries, path, single=False)
+
+
+def _entries(folder: Path) -> dict[PurePosixPath, Callable[[], IO[bytes]]]:
+    entries: dict[PurePosixPath, Callable[[], IO[bytes]]] = {}
+    for depth in range(1, DEEPEST + 1):
+        for child in folder.glob("/".join("*" * depth)):
+            entry = PurePosixPath(child.relative_to(folder))
+            if not _is_hidden(entry) and child.is_file():
+                entries[entry] = partial(_open, child)
+        if depth >= _USUAL_DEPTH and entries:
+            break
+    return entries
+
+
+def _is_hidden(entry: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == _LITTER for part in entry.parts)
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -7,7 +7,6 @@ from data_prep.errors import shortened
 from data_prep.formats.dialect import Dialect
 from data_prep.formats.exact import SEPARATOR_NAMES, parse_line, split_quoted
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 COLUMNS = ("user", "item", "rating", "timestamp")
 # A header may call each column one of these, in any case, with or without "_", "-", " " between words.
 _NAMES: Mapping[str, frozenset[str]] = {
@@ -42,7 +41,7 @@ _HEADERLESS = Dialect(
 
 def find_dialect(head: bytes) -> Dialect | str:
     """How a file that begins with `head` is written; or why it holds no ratings."""
-    lines = head.removeprefix(BYTE_ORDER_MARK).replace(b"\r\n", b"\n").split(b"\n")
+    lines = head.replace(b"\r\n", b"\n").split(b"\n")
     separator = b"\t" if b"\t" in lines[0] else b","
     fields = split_quoted(lines[0], separator)
     if isinstance(fields, str):

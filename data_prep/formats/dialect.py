@@ -8,6 +8,8 @@ MOST_DIGITS = 18
 LATEST_TIME = 253_402_300_799
 # A block of text ids takes as much for each row as its longest id does.
 LONGEST_ID_BYTES = 255
+# Two decimal numbers of so many digits are two numbers in float32, too, and in the same order.
+MOST_RATING_DIGITS = 7
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Dialect:
     `name` is what messages call the layout; `columns` are the columns' names in file order; `user`, `movie`,
     `rating` and `time` are places in it. With `header`, line 1 names the columns. Without `integer_ids` ids
     are any text. Without `stars` a rating is any decimal number. `quoted` allows fields in double quotes.
+    `why_integers` goes on where a message says that an id is no whole number.
     """
 
     name: str
@@ -48,3 +51,4 @@ class Dialect:
     stars: Stars | None
     quoted: bool
     remedy: str
+    why_integers: str = ""

@@ -4,7 +4,14 @@ import re
 from typing import NamedTuple
 
 from data_prep.errors import shortened
-from data_prep.formats.dialect import LATEST_TIME, LONGEST_ID_BYTES, MOST_DIGITS, Dialect, Stars
+from data_prep.formats.dialect import (
+    LATEST_TIME,
+    LONGEST_ID_BYTES,
+    MOST_DIGITS,
+    MOST_RATING_DIGITS,
+    Dialect,
+    Stars,
+)
 
 
 class Row(NamedTuple):
@@ -18,7 +25,7 @@ class Row(NamedTuple):
 
 SEPARATOR_NAMES = {b"\t": "tab", b",": "comma", b"::": "'::'"}
 
-_DECIMAL = re.compile(rb"-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,17})?")
+_DECIMAL = re.compile(rb"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?")
 _STARS = re.compile(rb"[0-9](?:\.[0-9])?")
 _NEGATIVE = re.compile(rb"-[0-9]+")
 _CONTROL_CHARACTER = re.compile(rb"[\x00-\x1f\x7f]")
@@ -94,16 +101,20 @@ def _wrong_count(line: bytes, found: int, dialect: Dialect) -> str:
 
 
 def _id_fault(name: str, text: bytes, dialect: Dialect) -> str | None:
-    fault = _integer_fault(text, dialect.lowest_id) if dialect.integer_ids else _text_fault(text)
+    fault = _integer_fault(text, dialect) if dialect.integer_ids else _text_fault(text)
     return fault and f"the {name} {fault}"
 
 
-def _integer_fault(text: bytes, lowest: int) -> str | None:
+def _integer_fault(text: bytes, dialect: Dialect) -> str | None:
+    if _NEGATIVE.fullmatch(text):
+        return f"{shortened(text)} is negative"
     if not text.isdigit() or len(text) > MOST_DIGITS:
-        return f"{shortened(text)} is not a whole number of at most {MOST_DIGITS} digits"
-    if int(text) < lowest:
-        return f"is {int(text)}, where ids start at {lowest}"
-    return None if is_integer_id(text) else f"{shortened(text)} begins with a zero"
+        return (
+            f"{shortened(text)} is not a whole number of at most {MOST_DIGITS} digits{dialect.why_integers}"
+        )
+    if int(text) < dialect.lowest_id:
+        return f"is {int(text)}, where ids start at {dialect.lowest_id}"
+    return None if is_integer_id(text) else f"{shortened(text)} begins with a zero{dialect.why_integers}"
 
 
 def _text_fault(text: bytes) -> str | None:
@@ -128,9 +139,14 @@ def _text_fault(text: bytes) -> str | None:
 
 def _rating_fault(text: bytes, stars: Stars | None) -> str | None:
     if stars is None:
-        if _DECIMAL.fullmatch(text):
-            return None
-        return f"the rating {shortened(text)} is not a decimal number such as 4 or 3.5"
+        number = _DECIMAL.fullmatch(text)
+        if number is None:
+            return f"the rating {shortened(text)} is not a decimal number such as 4 or 3.5"
+        whole, fraction = number.groups(default=b"")
+        if len(whole) + len(fraction.rstrip(b"0")) > MOST_RATING_DIGITS:
+            most = f"{MOST_RATING_DIGITS} digits, which is what float32 holds"
+            return f"the rating {shortened(text)} has more than {most}: round it"
+        return None
     if _STARS.fullmatch(text) and (stars.halves or len(text) == 1):
         value = float(text)
         if stars.lowest <= value <= stars.highest and (2 * value).is_integer():

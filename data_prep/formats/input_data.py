@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from data_prep.errors import BadRow, DataError
-from data_prep.formats import csv_columns, movielens, tables
-from data_prep.formats.content import describe
+from data_prep.formats import csv_columns, first_rows, movielens, tables
+from data_prep.formats.content import describe, describe_markup
 from data_prep.formats.dialect import Dialect
 from data_prep.formats.ratings_file import RatingsFile
 from data_prep.formats.records import Movie, User
 from data_prep.formats.tolerance import Tolerance
-from data_prep.source import Files, Source, open_files
+from data_prep.source import DEEPEST, Files, Source, open_files
 
 Format = Literal["movielens-100k", "movielens-1m", "movielens-10m", "movielens-csv", "csv"]
 RATINGS, TRAIN, TEST = "ratings", "train", "test"
@@ -25,6 +25,7 @@ _ACCEPTED = (
     "a folder, a zip archive or a file of MovieLens (100K, 1M, 10M, 20M, 25M, 32M, latest), "
     f"or of {csv_columns.ACCEPTED}"
 )
+_WHY_INTEGERS = ", as ids are at the beginning of the file (to have names for ids, begin each with a letter)"
 _MOST_FILES = 256
 _SHOWN_FILES = 4
 _TRAIN_NAME = re.compile(r"(?:^|[^a-z])(?:train|base)", re.IGNORECASE)
@@ -142,7 +143,7 @@ def _examined(source: Source) -> _Folder:
             kinds[file] = kind
         dialect = csv_columns.find_dialect(head)
         if isinstance(dialect, str):
-            refusals[file] = dialect
+            refusals[file] = describe_markup(head) or dialect
         else:
             dialects[file] = dialect
     return _Folder(source, kinds, dialects, refusals)
@@ -161,9 +162,17 @@ def _layouts(folder: _Folder) -> list[Callable[[_Folder, Tolerance], InputData]]
         layouts.append(_movielens_100k)
     if folder.has(movielens.RATINGS_DAT, movielens.MOVIES_DAT, movielens.USERS_DAT):
         layouts.append(_movielens_dat)
-    if folder.has(movielens.RATINGS_CSV, movielens.MOVIES_CSV):
+    if folder.has(movielens.MOVIES_CSV) or _is_movielens_csv_alone(folder):
         layouts.append(_movielens_csv)
     return layouts
+
+
+def _is_movielens_csv_alone(folder: _Folder) -> bool:
+    """Whether one file has the header of MovieLens' ratings, as many others have, and ratings like them."""
+    alike = [file for file, kind in folder.kinds.items() if kind == movielens.RATINGS_CSV]
+    return len(alike) == 1 and first_rows.fit(
+        folder.source.head(alike[0]), folder.dialects[alike[0]], movielens.ML_CSV
+    )
 
 
 def _movielens_100k(folder: _Folder, tolerance: Tolerance) -> InputData:
@@ -199,18 +208,29 @@ def _movielens_100k(folder: _Folder, tolerance: Tolerance) -> InputData:
 
 def _movielens_dat(folder: _Folder, tolerance: Tolerance) -> InputData:
     source = folder.source
-    # MovieLens 10M describes no users.
     users = folder.find(movielens.USERS_DAT)
-    dialect = movielens.ML_10M if users is None else movielens.ML_1M
+    movies = folder.find(movielens.MOVIES_DAT)
+    # MovieLens 10M describes no users, and those of 1M may be missing.
+    is_10m = users is None and _is_movielens_10m(folder, movies)
+    dialect = movielens.ML_10M if is_10m else movielens.ML_1M
     return _input_data(
-        "movielens-10m" if users is None else "movielens-1m",
+        "movielens-10m" if is_10m else "movielens-1m",
         source,
         tolerance,
         dialect,
         _whole(folder, movielens.RATINGS_DAT, dialect, tolerance),
-        movies=(folder.find(movielens.MOVIES_DAT), partial(tables.read_movies_dat, utf_8=users is None)),
+        movies=(movies, tables.read_movies_dat),
         users=(users, tables.read_users_dat),
     )
+
+
+def _is_movielens_10m(folder: _Folder, movies: str | None) -> bool:
+    """Whether titles are in UTF-8, not ISO-8859-1; where all are ASCII, whether there are half stars."""
+    encoding = "ASCII" if movies is None else tables.find_encoding(folder.source, movies)
+    ratings = folder.find(movielens.RATINGS_DAT)
+    if encoding == "ASCII" and ratings is not None:
+        return movielens.has_half_stars(folder.source.head(ratings))
+    return encoding == "UTF-8"
 
 
 def _movielens_csv(folder: _Folder, tolerance: Tolerance) -> InputData:
@@ -245,17 +265,14 @@ def _any_ratings(folder: _Folder, tolerance: Tolerance) -> InputData:
         reason = f"there is {roles[alone]} but no file with {missing} in its name"
         raise DataError(source.location, reason, remedy="Give both, or only the file of all ratings")
     plain = {role: folder.dialects[file] for role, file in roles.items()}
-    integers = all(
-        RatingsFile(source, roles[role], dialect, tolerance).has_integer_ids()
-        for role, dialect in plain.items()
-    )
-    files = {
-        role: RatingsFile(source, roles[role], replace(dialect, integer_ids=integers), tolerance)
-        for role, dialect in plain.items()
-    }
+    if all(first_rows.have_integer_ids(source.head(roles[role]), plain[role]) for role in plain):
+        plain = {
+            role: replace(dialect, integer_ids=True, why_integers=_WHY_INTEGERS)
+            for role, dialect in plain.items()
+        }
+    files = {role: RatingsFile(source, roles[role], dialect, tolerance) for role, dialect in plain.items()}
     pairs = {GIVEN: (files[TRAIN], files[TEST])} if TRAIN in files else {}
-    dialect = replace(next(iter(plain.values())), integer_ids=integers)
-    return _input_data("csv", source, tolerance, dialect, files, pairs=pairs)
+    return _input_data("csv", source, tolerance, next(iter(plain.values())), files, pairs=pairs)
 
 
 def _input_data(
@@ -296,6 +313,6 @@ def _why_nothing(folders: list[_Folder]) -> str:
         for file, reason in folder.refusals.items()
     ]
     if not refusals:
-        return "it holds no files"
+        return f"it holds no files, nor does any folder in it, {DEEPEST - 1} deep"
     more = f"; and {len(refusals) - _SHOWN_FILES} files more" if len(refusals) > _SHOWN_FILES else ""
     return f"there are no ratings ({'; '.join(refusals[:_SHOWN_FILES])}{more})"

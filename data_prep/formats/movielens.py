@@ -43,6 +43,7 @@ ML_CSV = replace(
 )
 
 _FIRST_LINES = 8
+_HALF_STARS = re.compile(rb"^\d+::\d+::\d\.\d::\d", re.MULTILINE)
 _PATTERNS: Mapping[str, re.Pattern[bytes]] = {
     U_DATA: re.compile(rb"\d+\t\d+\t\d\t\d+"),
     U_ITEM: re.compile(rb"\d+\|[^|]*\|[^|]*\|[^|]*\|[^|]*(?:\|[01]){19}"),
@@ -62,6 +63,11 @@ def kind_of(head: bytes) -> str | None:
         return MOVIES_CSV
     kinds = (kind for line in lines for kind, pattern in _PATTERNS.items() if pattern.fullmatch(line))
     return next(kinds, None)
+
+
+def has_half_stars(head: bytes) -> bool:
+    """Whether ratings.dat, which begins like this, has decimals."""
+    return bool(_HALF_STARS.search(head))
 
 
 def pair_names(split: str) -> tuple[str, str]:

@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from data_prep.errors import DataError
-from data_prep.formats.csv_columns import BYTE_ORDER_MARK
 from data_prep.formats.dialect import Dialect
-from data_prep.formats.exact import Row, is_integer_id, parse_line
+from data_prep.formats.exact import Row, parse_line
 from data_prep.formats.records import Ids, RatingBlock
 from data_prep.formats.tolerance import Tolerance
 from data_prep.formats.vectorized import PADDING_BYTES, Columns, parse_lines
@@ -46,28 +45,17 @@ class RatingsFile:
         if not row:
             raise DataError(self.path, "the file is empty: it holds no ratings", remedy=self._dialect.remedy)
 
-    def has_integer_ids(self) -> bool:
-        """Whether the ids of every acceptable row are whole numbers. Reads up to the first that are not."""
-        integers = replace(self._dialect, integer_ids=True)
-        for _, text in self._texts():
-            for begin, end, columns in _runs(text, integers):
-                if columns is not None:
-                    continue
-                for line in text[begin : end - 1].split(b"\n"):
-                    row = parse_line(line, self._dialect)
-                    if not isinstance(row, str) and not (_is_integer(row.user) and _is_integer(row.movie)):
-                        return False
-        return True
-
     def _texts(self) -> Iterator[tuple[int, bytes]]:
         """Yield (number of the first line, whole lines), without the header."""
-        for first, text in self._source.blocks(self._file):
-            if first > 1:
-                yield first, text
-            elif not self._dialect.header:
-                yield first, text.removeprefix(BYTE_ORDER_MARK) if self._dialect.quoted else text
-            else:
+        for first, text in self._source.blocks(self._file, may_end=self._may_end):
+            if first == 1 and self._dialect.header:
                 yield from self._without_header(text)
+            else:
+                yield first, text
+
+    def _may_end(self, last_line: bytes) -> bool:
+        # GroupLens ends every line; others' programs often leave out the last end.
+        return self._dialect.quoted and not isinstance(parse_line(last_line, self._dialect), str)
 
     def _without_header(self, text: bytes) -> Iterator[tuple[int, bytes]]:
         header, _, rest = text.partition(b"\n")
@@ -150,7 +138,3 @@ def _joined(parts: list[RatingBlock], first_row: int) -> RatingBlock:
         first_row=first_row,
         lines=np.concatenate([np.asarray(part.lines) for part in parts]),
     )
-
-
-def _is_integer(key: int | bytes) -> bool:
-    return isinstance(key, int) or is_integer_id(key)

@@ -1,6 +1,7 @@
 """What is read from a data set: blocks of ratings, movies, users."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,8 @@ class RatingBlock:
         return len(self.ratings)
 
 
-@dataclass(frozen=True)
-class Movie:
+# Of movies and users there are thousands: tuples are made several times as fast as frozen dataclasses.
+class Movie(NamedTuple):
     """A movie as its data set describes it; `year` is None where the title has none."""
 
     id: int | str
@@ -42,8 +43,7 @@ class Movie:
     genres: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class User:
+class User(NamedTuple):
     """A user as the data set describes them.
 
     `age` is in years; MovieLens 1M gives the youngest age of a bracket (1 stands for under 18).

@@ -16,7 +16,7 @@ Layouts (the archives' READMEs):
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from data_prep.errors import DataError
 from data_prep.formats.exact import is_integer_id, split_quoted
@@ -46,8 +46,9 @@ GENRES = (
 )
 MOVIES_CSV_HEADER = b"movieId,title,genres"
 _NO_GENRES = "(no genres listed)"
-_LATIN_1 = "ISO-8859-1"
-_UTF_8 = "UTF-8"
+Encoding = Literal["ASCII", "UTF-8", "ISO-8859-1"]
+_LATIN_1: Encoding = "ISO-8859-1"
+_UTF_8: Encoding = "UTF-8"
 _OLDEST = 120
 # By the number that MovieLens 1M gives them.
 _OCCUPATIONS = (
@@ -91,7 +92,7 @@ class _Table:
 
     separator: str
     columns: int
-    encoding: str
+    encoding: Encoding
     header: bytes | None = None
 
 
@@ -108,9 +109,22 @@ def read_items_100k(source: Source, file: str) -> tuple[Movie, ...]:
     return tuple(_read(source, file, _Table("|", 5 + len(GENRES), _LATIN_1), movie))
 
 
-def read_movies_dat(source: Source, file: str, *, utf_8: bool) -> tuple[Movie, ...]:
-    """Read movies.dat of MovieLens 10M (`utf_8`) or 1M, ordered by id. Raises DataError."""
-    return tuple(_read(source, file, _Table("::", 3, _UTF_8 if utf_8 else _LATIN_1), _titled))
+def find_encoding(source: Source, file: str) -> Encoding:
+    """ASCII or UTF-8 where the whole file is that, else ISO-8859-1. Raises DataError."""
+    found: Encoding = "ASCII"
+    for _, text in source.blocks(file):
+        if not text.isascii():
+            found = "UTF-8"
+            try:
+                text.decode()
+            except UnicodeDecodeError:
+                return "ISO-8859-1"
+    return found
+
+
+def read_movies_dat(source: Source, file: str) -> tuple[Movie, ...]:
+    """Read movies.dat of MovieLens 10M or 1M, in the encoding it has, ordered by id. Raises DataError."""
+    return tuple(_read(source, file, _Table("::", 3, find_encoding(source, file)), _titled))
 
 
 def read_movies_csv(source: Source, file: str) -> tuple[Movie, ...]:

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.arrays import Bytes, Floats, Integers
-from data_prep.formats.dialect import LATEST_TIME, LONGEST_ID_BYTES, Dialect, Stars
+from data_prep.formats.dialect import (
+    LATEST_TIME,
+    LONGEST_ID_BYTES,
+    MOST_DIGITS,
+    MOST_RATING_DIGITS,
+    Dialect,
+    Stars,
+)
 from data_prep.formats.records import Ids
 from data_prep.recordio.layout import windows
 
@@ -20,10 +27,9 @@ PADDING_BYTES = LONGEST_ID_BYTES
 
 _Words = NDArray[np.uint64]
 _WORD_DIGITS = 8
-_LONGEST_NUMBER = 2 * _WORD_DIGITS
 _ZERO, _NINE, _POINT, _QUOTE, _SPACE, _MINUS, _NEWLINE, _DELETE = b'09." -\n\x7f'
 _ZEROS = np.uint64(int.from_bytes(b"0" * _WORD_DIGITS, "little"))
-_POWERS = 10.0 ** np.arange(_WORD_DIGITS + 1)
+_POWERS = 10 ** np.arange(MOST_DIGITS + 1)
 
 
 @dataclass(frozen=True)
@@ -217,16 +223,22 @@ def _decimals(
     fraction_starts: Integers,
     fraction_widths: Integers,
 ) -> Floats:
-    # The digits of both parts make a whole number that float64 holds, so that one division rounds once.
-    _require(whole_widths.max() < _WORD_DIGITS and fraction_widths.max() <= _WORD_DIGITS)
+    _require(whole_widths.max() <= MOST_RATING_DIGITS and fraction_widths.max() <= MOST_DIGITS)
     whole, leading_zero = _numbers(buffer, starts, whole_widths)
     _require(not (leading_zero & (whole_widths > 1)).any())
     if not fraction_widths.any():
         return whole.astype(np.float32)
     fraction = _numbers(buffer, fraction_starts, np.maximum(fraction_widths, 1))[0]
-    scale = _POWERS[fraction_widths]
+    fraction[fraction_widths == 0] = 0
+    excess = np.maximum(whole_widths + fraction_widths - MOST_RATING_DIGITS, 0)
+    if excess.any():
+        fraction, cut = np.divmod(fraction, _POWERS[excess])
+        # Zeros may end a rating.
+        _require(not cut.any())
+    # The digits of both parts make a whole number that float64 holds, so that one division rounds once.
+    scale = _POWERS[fraction_widths - excess]
     digits = whole * scale
-    digits += np.where(fraction_widths, fraction, 0)
+    digits += fraction
     decimals: Floats = (digits / scale).astype(np.float32)
     return decimals
 
@@ -234,19 +246,20 @@ def _decimals(
 def _numbers(buffer: Bytes, starts: Integers, widths: Integers) -> tuple[Integers, NDArray[np.bool_]]:
     """The numbers of `widths` digits that begin at `starts`, and whether each begins with a zero."""
     widest = int(widths.max())
-    _require(widths.min() >= 1 and widest <= _LONGEST_NUMBER)
+    _require(widths.min() >= 1 and widest <= MOST_DIGITS)
     words = windows(buffer, _WORD_DIGITS, step=1)
     first = words[starts].view("<u8")
     first ^= _ZEROS
     leading_zero = first.astype(np.uint8) == 0
     if widest <= _WORD_DIGITS:
         return _joined_digits(first, widths), leading_zero
-    # The last eight digits, and those before them.
-    last = words[np.maximum(starts, starts + widths - _WORD_DIGITS)].view("<u8")
-    last ^= _ZEROS
-    numbers = _joined_digits(first, np.maximum(widths - _WORD_DIGITS, 0))
-    numbers *= 10**_WORD_DIGITS
-    numbers += _joined_digits(last, np.minimum(widths, _WORD_DIGITS))
+    # Eight digits after the other; the first of them are what is left.
+    numbers = np.zeros_like(widths)
+    for after in range((widest - 1) // _WORD_DIGITS * _WORD_DIGITS, -1, -_WORD_DIGITS):
+        word = words[starts + np.maximum(widths - after - _WORD_DIGITS, 0)].view("<u8")
+        word ^= _ZEROS
+        numbers *= 10**_WORD_DIGITS
+        numbers += _joined_digits(word, np.clip(widths - after, 0, _WORD_DIGITS))
     return numbers, leading_zero
 
 
@@ -269,7 +282,7 @@ def _joined_digits(words: _Words, widths: Integers) -> Integers:
 def _points(buffer: Bytes, fields: _Fields) -> Integers:
     """Where each number has its decimal point, its end where it has none; all else in it are digits."""
     widest = int(fields.widths.max())
-    _require(fields.widths.min() >= 1 and widest <= _LONGEST_NUMBER)
+    _require(fields.widths.min() >= 1 and widest <= MOST_DIGITS)
     characters = _characters(buffer, fields.starts, widest)
     inside = np.arange(widest) < fields.widths[:, np.newaxis]
     is_point = (characters == _POINT) & inside

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.errors import DataError
-from data_prep.source import Source, open_files
+from data_prep.source import BYTE_ORDER_MARK, Source, open_files
+from tests.unit.data_prep.formats.samples import Trickle
 
 Writer = Callable[[Mapping[str, bytes]], Path]
 
@@ -46,6 +47,28 @@ def test_a_last_line_without_end_is_a_cut_download(content: bytes, line: int) ->
         _lines(content)
 
 
+def test_a_last_line_without_end_is_taken_where_it_may_be() -> None:
+    proven = Source("x", "x", {"f": lambda: io.BytesIO(b"a\n\nb")}, None, proven=True)
+    assert list(proven.lines("f")) == [(1, b"a"), (2, b""), (3, b"b")]
+    with pytest.raises(DataError, match="line 3: the file stops in the middle"):
+        list(_source(b"a\n\nb").blocks("f", may_end=lambda line: line != b"b"))
+    assert list(_source(b"b").blocks("f", may_end=lambda _: True)) == [(1, b"b\n")]
+
+
+@pytest.mark.parametrize("content", [b"a\rb\r", b"a\rb", b"z\r" * (1 << 20)])
+def test_carriage_returns_alone_are_named(content: bytes) -> None:
+    with pytest.raises(DataError, match="its lines end in carriage returns alone, as on old Macs"):
+        _lines(content)
+
+
+@pytest.mark.parametrize("content", [b"a\nb\n", b"\n", b""])
+@pytest.mark.parametrize("step", [1, 2, 100])
+def test_a_byte_order_mark_is_left_out(content: bytes, step: int) -> None:
+    marked = Source("x", "x", {"f": lambda: Trickle(BYTE_ORDER_MARK + content, step)}, None)
+    assert list(marked.lines("f")) == _lines(content)
+    assert _source(BYTE_ORDER_MARK + content).head("f") == content
+
+
 def test_a_long_line_is_refused_wherever_it_begins() -> None:
     with pytest.raises(DataError, match=r"line 2: the line is longer than 1 MiB"):
         _lines(b"a\n" + b"z" * ((1 << 20) + 1) + b"\n")
@@ -67,20 +90,12 @@ def test_blocks_hold_every_line_whatever_their_size(
     lines: list[bytes], end: bytes, block_bytes: int, blank: int
 ) -> None:
     content = b"".join(line + end for line in lines) + end * blank
+    lines[:1] = [line.removeprefix(BYTE_ORDER_MARK) for line in lines[:1]]
     while lines and not lines[-1]:
         lines.pop()
     # Reads of a few bytes, so that blocks end at every kind of place.
-    slow = Source("x", "x", {"f": lambda: _Trickle(content, block_bytes)}, None)
+    slow = Source("x", "x", {"f": lambda: Trickle(content, block_bytes)}, None)
     assert list(slow.lines("f")) == _lines(content) == list(enumerate(lines, 1))
-
-
-class _Trickle(io.BytesIO):
-    def __init__(self, content: bytes, step: int) -> None:
-        super().__init__(content)
-        self._step = step
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(self._step)
 
 
 def _only(path: Path) -> dict[str, bytes]:
@@ -121,6 +136,23 @@ def test_files_at_the_top_and_one_folder_down_are_found_but_not_hidden_ones(tmp_
             frozenset({"a"}),
             frozenset({"c", "d"}),
         }
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_files_are_found_deeper_where_none_lie_above(tmp_path: Path, pack: bool) -> None:
+    files = ("a/b/c/one", "a/b/c/two", "a/b/c/d/three", ".git/x")
+    path = tmp_path / "set"
+    if pack:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in files:
+                archive.writestr(name, b"x\n")
+    for name in () if pack else files:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(b"x\n")
+    with open_files(path) as found:
+        (source,) = found.folders()
+        assert set(source.openers) == {"one", "two"}
+        assert source.path("one") == "set/a/b/c/one"
 
 
 def test_the_fingerprint_follows_the_content(

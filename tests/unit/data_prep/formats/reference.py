@@ -3,13 +3,21 @@
 import csv
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # User, movie, rating, time.
 Row = tuple[int | bytes, int | bytes, float, int | None]
 
 _INTEGER = re.compile(rb"0|[1-9][0-9]{0,17}")
-_DECIMAL = re.compile(rb"-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,17})?")
+_DECIMAL = re.compile(rb"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# What a header may call the columns, in lower case without "_", "-" and spaces.
+_HEADINGS = {
+    "user": re.compile("(user|customer|reviewer)(id)?"),
+    "item": re.compile("(item|movie|film|product|book)(id)?"),
+    "rating": re.compile("rating|stars|score"),
+    "time": re.compile("timestamp|time|unixtime"),
+}
 
 
 @dataclass(frozen=True)
@@ -43,11 +51,14 @@ class BadLine:
     number: int
 
 
-def read(content: bytes, layout: Layout) -> list[Row] | BadLine:
-    """The rows of a file; of a file without rows, the line after its last."""
-    lines = content.split(b"\n")
+def read(content: bytes, layout: Layout, *, proven: bool = False) -> list[Row] | BadLine:
+    """The rows of a file, known to be whole where `proven`; without any, the line after the last."""
+    lines = content.removeprefix(_BYTE_ORDER_MARK).split(b"\n")
     cut = lines.pop()
     lines = [line.removesuffix(b"\r") for line in lines]
+    if cut and b"\r" not in cut.strip() and (proven or not (layout.movielens or _row(cut, layout) is None)):
+        lines.append(cut)
+        cut = b""
     while not cut and lines and not lines[-1]:
         lines.pop()
     rows: list[Row] = []
@@ -65,11 +76,36 @@ def read(content: bytes, layout: Layout) -> list[Row] | BadLine:
     return rows
 
 
-def as_integers(rows: list[Row]) -> list[Row]:
-    """The same rows with whole numbers for ids, where all ids are that."""
-    if all(_are_whole(row[0], row[1]) for row in rows):
-        return [(int(user), int(item), rating, time) for user, item, rating, time in rows]
-    return rows
+def read_alone(content: bytes, layout: Layout) -> list[Row] | BadLine:
+    """The rows of a short file of anyone's, which may be MovieLens' ratings and whose ids may be any."""
+    start = 0 if layout.header is None else 1
+    lines = [line.removesuffix(b"\r") for line in content.removeprefix(_BYTE_ORDER_MARK).split(b"\n")[start:]]
+    rows = {line: row for line in lines if (row := _row(line, layout)) is not None}
+    if rows and layout.header == ML_CSV.header and all(_row(line, ML_CSV) for line in rows):
+        return read(content, ML_CSV)
+    rows_in_all = [rows[line] for line in lines if line in rows]
+    names = [row for row in rows_in_all if not _are_whole(row[0], row[1])]
+    mostly_whole = bool(rows_in_all) and 20 * len(names) <= len(rows_in_all)
+    return read(content, replace(layout, whole_ids=mostly_whole))
+
+
+def find_layout(content: bytes) -> Layout | None:
+    """How anyone's ratings are written, by the first line; None where that tells nothing."""
+    first = content.removeprefix(_BYTE_ORDER_MARK).split(b"\n")[0].removesuffix(b"\r")
+    plain = Layout("\t" if b"\t" in first else ",", movielens=False, whole_ids=False)
+    fields = _fields(first, plain)
+    if fields is None:
+        return None
+    columns = []
+    for field in fields:
+        heading = re.sub("[-_ ]", "", field.decode("utf-8", "replace").strip().lower())
+        roles = [role for role, pattern in _HEADINGS.items() if pattern.fullmatch(heading)]
+        columns.append(roles[0] if roles else heading)
+    if set(_HEADINGS) & set(columns):
+        named = len(set(columns) & {"user", "item", "rating"}) == 3
+        repeated = any(columns.count(role) > 1 for role in _HEADINGS)
+        return replace(plain, columns=tuple(columns), header=first) if named and not repeated else None
+    return replace(plain, columns=plain.columns[: len(fields)]) if len(fields) in {3, 4} else None
 
 
 def _row(line: bytes, layout: Layout) -> Row | None:
@@ -83,7 +119,7 @@ def _row(line: bytes, layout: Layout) -> Row | None:
     if time is not None and not (_INTEGER.fullmatch(time) and int(time) <= 253402300799):
         return None
     if layout.ratings is None:
-        if not _DECIMAL.fullmatch(rating):
+        if not _DECIMAL.fullmatch(rating) or _digits(rating) > 7:
             return None
     elif rating not in layout.ratings:
         return None
@@ -98,6 +134,11 @@ def _row(line: bytes, layout: Layout) -> Row | None:
     if layout.whole_ids:
         return (int(user), int(item), stars, seconds) if _are_whole(user, item) else None
     return user, item, stars, seconds
+
+
+def _digits(number: bytes) -> int:
+    whole, _, fraction = number.lstrip(b"-").partition(b".")
+    return len(whole) + len(fraction.rstrip(b"0"))
 
 
 def _are_whole(*keys: int | bytes) -> bool:

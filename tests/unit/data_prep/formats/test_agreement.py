@@ -4,9 +4,9 @@ import io
 import random
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -15,66 +15,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.errors import DataError
-from data_prep.formats import RatingsFile, movielens, open_input, ratings_file
+from data_prep.formats import RatingsFile, open_input
 from data_prep.formats.csv_columns import find_dialect
 from data_prep.formats.dialect import Dialect
 from data_prep.formats.tolerance import Tolerance
-from data_prep.source import Source
+from data_prep.source import BYTE_ORDER_MARK, Source
 from tests.unit.data_prep.formats import reference, samples
 from tests.unit.data_prep.formats.reference import BadLine, Layout, Row
+from tests.unit.data_prep.formats.samples import DIALECTS
 
-DIALECTS = {
-    "movielens-100k": movielens.ML_100K,
-    "movielens-1m": movielens.ML_1M,
-    "movielens-10m": movielens.ML_10M,
-    "movielens-csv": movielens.ML_CSV,
-}
 chances = st.randoms(use_true_random=False)
 # Files are opened, and the machine may have other work.
 unhurried = settings(deadline=None)
 
 
-class _Trickle(io.BytesIO):
-    """Gives at most so many bytes a read, so that blocks end everywhere."""
-
-    def __init__(self, content: bytes, step: int) -> None:
-        super().__init__(content)
-        self._step = step
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(self._step)
+def assert_agreement(
+    content: bytes, dialect: Dialect, layout: Layout, *, step: int = 1 << 20, exact: int = 1 << 13
+) -> list[Row] | BadLine:
+    found, expected = samples.readings(content, dialect, layout, step=step, exact=exact)
+    assert found == expected
+    return found
 
 
-def rows_of(file: RatingsFile) -> list[Row]:
-    rows: list[Row] = []
-    for block in file.blocks():
-        assert block.first_row == len(rows)
-        assert len(block) == len(block.users) == len(block.movies) == len(block.lines) > 0
-        times = [None] * len(block) if block.times is None else block.times.tolist()
-        rows += zip(block.users.tolist(), block.movies.tolist(), block.ratings.tolist(), times, strict=True)
-    return rows
+def columns_of(content: bytes) -> Dialect:
+    dialect = find_dialect(content.removeprefix(BYTE_ORDER_MARK))
+    assert isinstance(dialect, Dialect)
+    return dialect
 
 
-def outcome(content: bytes, dialect: Dialect, *, step: int = 1 << 20) -> list[Row] | BadLine:
-    source = Source("x", "x", {"f": lambda: _Trickle(content, step)}, None)
-    try:
-        return rows_of(RatingsFile(source, "f", dialect, Tolerance(0)))
-    except DataError as error:
-        return BadLine(0 if error.line is None else error.line)
-
-
-def assert_agreement(content: bytes, dialect: Dialect, layout: Layout, *, step: int = 1 << 20) -> None:
-    found, expected = outcome(content, dialect, step=step), reference.read(content, layout)
-    if isinstance(found, BadLine) and not found.number:
-        assert isinstance(expected, BadLine)
-    else:
-        assert found == expected
-
-
-@contextmanager
-def _exactness(text: int) -> Iterator[None]:
-    with mock.patch.object(ratings_file, "_EXACT_BYTES", text):
-        yield
+def header_end(content: bytes, layout: Layout) -> int:
+    return 0 if layout.header is None else content.index(b"\n") + 1
 
 
 @pytest.mark.parametrize("layout", DIALECTS)
@@ -88,10 +58,10 @@ def test_movielens_reads_back_in_pieces_of_any_size(
 ) -> None:
     _, plain = samples.MOVIELENS[layout]
     content = samples.movielens_ratings(chance, plain, rows)
-    with _exactness(exact):
-        assert len(outcome(content, DIALECTS[layout], step=step)) == rows  # type: ignore[arg-type]
-        assert_agreement(content, DIALECTS[layout], plain, step=step)
-        assert_agreement(content, DIALECTS[layout], plain)
+    found = assert_agreement(content, DIALECTS[layout], plain, step=step, exact=exact)
+    assert isinstance(found, list)
+    assert len(found) == rows
+    assert_agreement(content, DIALECTS[layout], plain, exact=exact)
 
 
 @pytest.mark.parametrize("layout", DIALECTS)
@@ -103,8 +73,7 @@ def test_movielens_with_a_wrong_byte_is_refused_at_its_line_or_read_as_it_stands
 ) -> None:
     _, plain = samples.MOVIELENS[layout]
     content = samples.corrupted(chance, samples.movielens_ratings(chance, plain, rows))
-    with _exactness(exact):
-        assert_agreement(content, DIALECTS[layout], plain)
+    assert_agreement(content, DIALECTS[layout], plain, exact=exact)
 
 
 @pytest.mark.slow
@@ -114,11 +83,9 @@ def test_any_ratings_read_back_in_pieces_of_any_size(
     chance: random.Random, rows: int, step: int, exact: int
 ) -> None:
     content, layout = samples.any_ratings(chance, rows)
-    dialect = find_dialect(content)
-    assert isinstance(dialect, Dialect)
-    with _exactness(exact):
-        assert len(outcome(content, dialect, step=step)) == rows  # type: ignore[arg-type]
-        assert_agreement(content, dialect, layout, step=step)
+    found = assert_agreement(content, columns_of(content), layout, step=step, exact=exact)
+    assert isinstance(found, list)
+    assert len(found) == rows
 
 
 @pytest.mark.slow
@@ -128,13 +95,11 @@ def test_any_ratings_with_a_wrong_byte_are_refused_at_its_line_or_read_as_they_s
     chance: random.Random, rows: int, exact: int
 ) -> None:
     content, layout = samples.any_ratings(chance, rows)
-    dialect = find_dialect(content)
-    assert isinstance(dialect, Dialect)
-    first = 0 if layout.header is None else content.index(b"\n") + 1
-    damaged = samples.corrupted(chance, content, first)
-    with _exactness(exact):
-        assert_agreement(damaged, dialect, layout)
-        assert_agreement(damaged, replace(dialect, integer_ids=True), replace(layout, whole_ids=True))
+    dialect = columns_of(content)
+    damaged = samples.corrupted(chance, content, header_end(content, layout))
+    assert_agreement(damaged, dialect, layout, exact=exact)
+    whole = replace(dialect, integer_ids=True)
+    assert_agreement(damaged, whole, replace(layout, whole_ids=True), exact=exact)
 
 
 @pytest.mark.parametrize(
@@ -174,24 +139,31 @@ def test_any_ratings_with_a_wrong_byte_are_refused_at_its_line_or_read_as_they_s
         b"1,2,3\r\r\n",
         b"\n1,2,3\n",
         b"1,2,3\n\n\n1,2,3",
+        b"1,2,3\n4,5,6",
+        b"1,2,3\n4,5",
+        b"1,2,3\n4,5,6\r",
+        b"1,2,3\r4,5,6\r",
+        b"\xef\xbb\xbf1,2,3\n",
+        b"\xef\xbb\xbf",
+        b"1,2,3.99999999\n",
+        b"1,2,3.999999\n1,2,3.9999990000000\n1,2,4.0000000000\n",
+        b"123456789012345678,98765432109876543,1234567\n1,2,1\n",
+        b"123456789012345678,1234567890123456789,1\n",
     ],
 )
 @pytest.mark.parametrize("whole", [False, True])
 def test_odd_lines_are_read_like_the_reference_does(content: bytes, whole: bool) -> None:
-    dialect = find_dialect(b"user,item,rating\n1,2,3\n")
-    assert isinstance(dialect, Dialect)
     layout = Layout(",", ("user", "item", "rating"), movielens=False, whole_ids=whole)
-    plain = replace(dialect, header=False, integer_ids=whole)
+    plain = replace(columns_of(b"user,item,rating\n"), header=False, integer_ids=whole)
     for exact in (0, 1 << 13):
-        with _exactness(exact):
-            assert_agreement(content, plain, layout)
+        assert_agreement(content, plain, layout, exact=exact)
 
 
 def opened_rows(path: Path) -> list[Row] | None:
     """What a data set's ratings are, None where it is refused."""
     try:
         with open_input(path) as data:
-            return rows_of(data.files["ratings"])
+            return samples.rows_of(data.files["ratings"])
     except DataError:
         return None
 
@@ -208,7 +180,7 @@ def test_movielens_is_found_and_read_in_a_folder_or_an_archive(
     content = samples.movielens_ratings(chance, plain, rows)
     if damage:
         content = samples.corrupted(chance, content)
-    expected = reference.read(content, plain)
+    expected = reference.read(content, plain, proven=packed)
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), {**samples.BESIDE[layout], name: content}, packed=packed)
         found = opened_rows(path)
@@ -222,19 +194,17 @@ def test_movielens_is_found_and_read_in_a_folder_or_an_archive(
 @given(chance=chances, rows=st.integers(2, 6), damage=st.booleans())
 def test_any_ratings_are_found_and_read_as_one_file(chance: random.Random, rows: int, damage: bool) -> None:
     content, layout = samples.any_ratings(chance, rows)
-    first = 0 if layout.header is None else content.index(b"\n") + 1
     if damage:
-        content = samples.corrupted(chance, content, first)
-    expected = reference.read(content, layout)
+        content = samples.corrupted(chance, content, header_end(content, layout))
+    expected = reference.read_alone(content, layout)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mine"
         path.write_bytes(content)
         found = opened_rows(path)
-    if found is not None:
-        assert not isinstance(expected, BadLine)
-        assert found == reference.as_integers(expected)
-    elif not damage:
-        raise AssertionError("a right file was refused")
+    if found is None:
+        assert damage or isinstance(expected, BadLine)
+    else:
+        assert found == expected
 
 
 @pytest.mark.slow
@@ -243,7 +213,9 @@ def test_any_ratings_are_found_and_read_as_one_file(chance: random.Random, rows:
 def test_any_bytes_are_rows_or_a_data_error(lines: list[bytes], dialect: Dialect) -> None:
     content = b"\n".join(lines)
     for tried in (dialect, replace(dialect, header=False, quoted=True, separator=b",", integer_ids=False)):
-        outcome(content, tried)
+        source = Source("x", "x", {"f": partial(io.BytesIO, content)}, None)
+        with suppress(DataError):
+            samples.rows_of(RatingsFile(source, "f", tried, Tolerance(0)))
 
 
 def write(folder: Path, files: dict[str, bytes], *, packed: bool) -> Path:

@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import random
 import re
 import zipfile
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ import pytest
 
 from data_prep.errors import DataError
 from data_prep.formats import InputData, Movie, User, open_input
+from data_prep.source import BYTE_ORDER_MARK
 from tests.unit.data_prep.formats import samples
 
 U_DATA = b"196\t242\t3\t881250949\n186\t302\t3\t891717742\n"
@@ -105,6 +107,126 @@ def test_a_name_alone_tells_nothing(tmp_path: Path) -> None:
         assert (data.format, data.id_type) == ("csv", "text")
 
 
+HEADER = b"userId,movieId,rating,timestamp\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "layout", "id_type"),
+    [
+        (b"1,2,4.5,99\n1,3,5.0,99\n", "movielens-csv", "integer"),
+        (b"1,2,4.5,99\n1,3,five,99\n", "movielens-csv", "integer"),
+        (b"1,2,4.5,99\n1,3,10,99\n", "csv", "integer"),
+        (b"0,2,4.5,99\n1,3,5.0,99\n", "csv", "integer"),
+        (b"ann,B07,4.5,99\n", "csv", "text"),
+        (b'"1","2","4.5","99"\n', "csv", "integer"),
+    ],
+)
+def test_a_header_alone_does_not_make_movielens(
+    tmp_path: Path, rows: bytes, layout: str, id_type: str
+) -> None:
+    with open_input(_folder(tmp_path, {"mine.csv": HEADER + rows}), max_bad_rows=1) as data:
+        assert (data.format, data.id_type) == (layout, id_type)
+        assert len(_users(data)) == rows.count(b"\n") - rows.count(b"five")
+
+
+def test_the_header_makes_movielens_where_its_movies_are(tmp_path: Path) -> None:
+    path = _folder(tmp_path, {**samples.BESIDE["movielens-csv"], "mine.csv": HEADER + b"0,2,4.5,99\n"})
+    assert "the userId is 0, where ids start at 1" in _refusal(path)
+
+
+def test_a_pair_with_the_header_of_movielens_is_anyones(tmp_path: Path) -> None:
+    files = {"train.csv": HEADER + b"1,2,4.5,99\n", "test.csv": HEADER + b"1,3,4.5,99\n"}
+    with open_input(_folder(tmp_path, files)) as data:
+        assert (data.format, list(data.pairs)) == ("csv", ["given"])
+
+
+@pytest.mark.parametrize("slip", [b"1x2,7,3", b"NaN,7,3", b"5.0,7,3", b"5,1x2,3", b"007,7,3"])
+@pytest.mark.parametrize("before", [40, 40_000])
+def test_a_slip_among_whole_numbers_does_not_make_them_names(
+    tmp_path: Path, slip: bytes, before: int
+) -> None:
+    rows = b"12,34,5\n"
+    message = _refusal(_folder(tmp_path, {"mine": rows * before + slip + b"\n" + rows}))
+    assert f"set/mine, line {before + 1}: the " in message
+    assert (
+        "as ids are at the beginning of the file (to have names for ids, begin each with a letter)" in message
+    )
+
+
+def test_names_are_names_though_some_are_digits(tmp_path: Path) -> None:
+    for whole, id_type in ((18, "text"), (19, "integer")):
+        rows = b"1,2,3\n" * whole + b"ann,2,3\n"
+        with open_input(_folder(tmp_path, {"mine": rows})) as data:
+            assert data.id_type == id_type
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"a,b,nan,5", "the rating 'nan' is not a decimal number"),
+        (b"1,2,3,soon", "the time 'soon' is not Unix time"),
+        (b" a,b,3,5", "the user ' a' has spaces around it"),
+    ],
+)
+def test_where_no_row_is_right_the_fault_is_named_that_all_have(
+    tmp_path: Path, row: bytes, reason: str
+) -> None:
+    path = _folder(tmp_path, {"mine.csv": b"user,item,rating,time\n" + (row + b"\n") * 3})
+    assert f"line 2: {reason}" in _refusal(path)
+
+
+@pytest.mark.parametrize("layout", samples.BESIDE)
+def test_byte_order_marks_lose_nothing(tmp_path: Path, layout: str) -> None:
+    name, plain = samples.MOVIELENS[layout]
+    ratings = samples.movielens_ratings(random.Random(1), plain, 3).removeprefix(BYTE_ORDER_MARK)
+    renamed = {f"{name}.txt": content for name, content in samples.BESIDE[layout].items()}
+    files = {**renamed, name: ratings}
+    marked = {name: BYTE_ORDER_MARK + content for name, content in files.items()}
+    with open_input(_folder(tmp_path, files)) as data:
+        movies, users, rows = data.movies(), data.users(), samples.rows_of(data.files["ratings"])
+    with open_input(_folder(tmp_path, marked)) as data:
+        assert data.format == layout
+        assert (data.movies(), data.users()) == (movies, users)
+        assert samples.rows_of(data.files["ratings"]) == rows
+    assert movies
+
+
+@pytest.mark.parametrize(
+    ("movies", "ratings", "layout"),
+    [
+        (samples.BESIDE["movielens-1m"]["movies.dat"], b"1::1::5::9\n", "movielens-1m"),
+        (samples.BESIDE["movielens-10m"]["movies.dat"], b"1::1::5::9\n", "movielens-10m"),
+        (b"1::Heat (1995)::Drama\n", b"1::1::5::9\n1::1::4.5::9\n", "movielens-10m"),
+        (b"1::Heat (1995)::Drama\n", b"1::1::5::9\n", "movielens-1m"),
+    ],
+)
+def test_movielens_1m_without_its_users_is_told_from_10m(
+    tmp_path: Path, movies: bytes, ratings: bytes, layout: str
+) -> None:
+    path = _folder(tmp_path, {"movies.dat": movies, "ratings.dat": ratings})
+    with open_input(path) as data:
+        assert (data.format, data.users()) == (layout, ())
+        assert data.movies()[0].title in {"Misérables, Les (1995)", "Heat (1995)"}
+        assert _users(data)
+
+
+def test_a_last_line_without_end_is_right_in_an_archive_but_cut_in_a_folder(tmp_path: Path) -> None:
+    files = {**samples.BESIDE["movielens-100k"], "u.data": U_DATA[:-1]}
+    assert "u.data, line 2: the file stops in the middle of a line" in _refusal(_folder(tmp_path, files))
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content[:-1] if name == "u.item" else content)
+    with open_input(path) as data:
+        assert (_users(data), len(data.movies())) == ([196, 186], 1)
+
+
+def test_text_may_begin_like_markup(tmp_path: Path) -> None:
+    for first in ("[1]", "{x}", "<y>"):
+        with open_input(_folder(tmp_path, {"mine": f"{first},a,5\n".encode()})) as data:
+            assert _users(data) == [first.encode()]
+
+
 @pytest.mark.parametrize("pack", [False, True])
 def test_an_archive_or_a_folder_may_hold_a_folder(tmp_path: Path, pack: bool) -> None:
     path = tmp_path / "set"
@@ -173,6 +295,16 @@ def test_bad_rows_do_not_make_ids_text_and_are_counted_over_all_files(tmp_path: 
     [
         ({"a.csv": b""}, r"there are no ratings \(set/a\.csv: the file is empty\)\. Give a folder, a zip"),
         ({"a.gz": gzip.compress(b"1,2,3\n")}, r"set/a\.gz: it is gzip data: unpack it first"),
+        (
+            {"a.csv": b"1,2,3\r1,2,3\r"},
+            r"set/a\.csv: its lines end in carriage returns alone, as on old Macs",
+        ),
+        (
+            {**samples.BESIDE["movielens-100k"], "u.data": U_DATA.replace(b"\n", b"\r")},
+            r"set/u\.data, line 1: its lines end in carriage returns alone",
+        ),
+        ({"a.html": b"<html>\n"}, r"set/a\.html: it is HTML or XML"),
+        ({"a.json": b'[{"user": 1, "item": 2, "rating": 3}]'}, r"set/a\.json: it is JSON"),
         ({"a.json": b'{"a": 1}'}, r"set/a\.json: it is JSON: write it as CSV first"),
         ({"a.parquet": b"PAR1\0\0"}, "it is a Parquet file"),
         ({"a.csv": "user,item,rating\n".encode("utf-16")}, "it is text in UTF-16: write it as UTF-8"),
@@ -213,7 +345,7 @@ def test_what_is_no_data_set_is_refused_with_what_was_found(
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    assert "it holds no files" in _refusal(tmp_path)
+    assert "it holds no files, nor does any folder in it, 4 deep" in _refusal(tmp_path)
 
 
 def test_a_truncated_archive_is_refused(movielens_zip: Path, tmp_path: Path) -> None:

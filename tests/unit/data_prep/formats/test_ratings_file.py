@@ -1,11 +1,12 @@
 import io
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from data_prep.errors import BadRow, DataError
-from data_prep.formats import RatingBlock, RatingsFile, movielens
+from data_prep.formats import RatingBlock, RatingsFile, movielens, ratings_file
 from data_prep.formats.csv_columns import find_dialect
 from data_prep.formats.dialect import Dialect
 from data_prep.formats.tolerance import Tolerance
@@ -68,7 +69,7 @@ def test_columns_that_are_not_asked_for_are_passed_over() -> None:
         (b"196,242,3,881250949", f"{COLUMNS} 1; this line is comma-separated"),
         (b"", f"{COLUMNS} 1"),
         (b"x\t242\t3\t881250949", "the user 'x' is not a whole number"),
-        (b"-1\t242\t3\t881250949", "the user '-1' is not a whole number"),
+        (b"-1\t242\t3\t881250949", "the user '-1' is negative"),
         (b"196\t\t3\t881250949", "the movie '' is not a whole number"),
         (b"196\t2 42\t3\t881250949", "the movie '2 42' is not a whole number"),
         (b"196\t242\t3.5\t881250949", "the rating '3.5' is not one of 1 to 5"),
@@ -139,6 +140,11 @@ def test_a_missing_header_is_named() -> None:
         (b"a," + b"b" * 256 + b",3", "the item is 256 bytes long, where 255 are the most"),
         (b"a,b,three", "the rating 'three' is not a decimal number such as 4 or 3.5"),
         (b"a,b,inf", "the rating 'inf' is not a decimal number"),
+        (
+            b"a,b,3.99999999",
+            "the rating '3.99999999' has more than 7 digits, which is what float32 holds: round",
+        ),
+        (b"a,b,12345678", "the rating '12345678' has more than 7 digits"),
         (b"a,b", "expected 3 comma-separated columns (user, item, rating), not 2"),
         (b"a\tb\t3", "expected 3 comma-separated columns (user, item, rating), not 1; this line is tab-sep"),
         (b'"a,b,3', "a quoted field does not end on its line"),
@@ -174,6 +180,32 @@ def test_an_empty_file_is_refused(content: bytes) -> None:
 def test_a_header_alone_is_refused() -> None:
     with pytest.raises(DataError, match=r"the file is empty: it holds no ratings"):
         _read(b"userId,movieId,rating,timestamp\n", movielens.ML_CSV)
+
+
+def test_ratings_stay_apart_and_in_order_in_float32() -> None:
+    content = b"a,b,3.999999\na,b,4.0000000000\na,b,-99.99999\na,b,1234567\n"
+    ratings = _read(content, replace(_anyones(b"user,item,rating\n"), header=False)).ratings
+    assert ratings[0] < 4
+    assert ratings.tolist()[1::2] == [4, 1234567]
+    assert -100 < ratings[2] < np.float32(-99.99998)
+
+
+@pytest.mark.parametrize("row", [b"123456789012345678,99999999999999999,4\n", b"1,2,3.5000000000\n"])
+def test_long_ids_and_decimals_are_read_many_at_a_time(row: bytes) -> None:
+    dialect = replace(_anyones(b"user,item,rating\n"), header=False, integer_ids=True)
+    with mock.patch.object(ratings_file, "parse_line", side_effect=AssertionError):
+        block = _read(row * 1000, dialect)
+    assert f"{block.users[0]},{block.movies[0]}".encode() == row.rpartition(b",")[0]
+    assert len(block) == 1000
+
+
+def test_anyones_last_line_needs_no_end_where_it_is_a_row() -> None:
+    anyones = _anyones(b"user,item,rating\n")
+    blocks = _file(b"user,item,rating\na,b,3\na,b,4", anyones).blocks()
+    assert [block.ratings.tolist() for block in blocks] == [[3], [4]]
+    for cut in (b"a,b,", b"a,b", b"user,item,rating"):
+        with pytest.raises(DataError, match="the file stops in the middle of a line"):
+            list(_file(b"user,item,rating\na,b,3\n" + cut, anyones).blocks())
 
 
 def test_a_cut_download_is_refused() -> None:
@@ -217,7 +249,7 @@ def test_blocks_count_rows_and_lines_through_a_large_file() -> None:
     seen = 0
     for block in file.blocks():
         assert block.first_row == seen
-        users, numbers = np.asarray(block.users), np.asarray(block.lines)
+        users, numbers = np.asarray(block.users, dtype=np.int64), np.asarray(block.lines)
         assert (users == np.arange(seen + 1, seen + len(block) + 1)).all()
         assert (numbers == users + (users > 50_000)).all()
         seen += len(block)

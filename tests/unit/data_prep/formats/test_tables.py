@@ -8,6 +8,7 @@ from data_prep.errors import DataError
 from data_prep.formats import Movie, User
 from data_prep.formats.tables import (
     GENRES,
+    find_encoding,
     read_items_100k,
     read_movies_csv,
     read_movies_dat,
@@ -102,20 +103,28 @@ def test_a_bad_user_is_named(line: bytes, reason: str) -> None:
         _users(b"1|24|M|technician|85711\n" + line + b"\n")
 
 
-@pytest.mark.parametrize(("encoding", "utf_8"), [("latin-1", False), ("utf-8", True)])
-def test_movies_dat_is_read_in_its_encoding(encoding: str, utf_8: bool) -> None:
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_movies_dat_is_read_in_its_encoding(encoding: str) -> None:
     lines = "10::Misérables, Les (1995)::Drama|Musical\n9::Title::(no genres listed)\n"
     source = _source("movies.dat", lines.encode(encoding))
-    assert read_movies_dat(source, "movies.dat", utf_8=utf_8) == (
+    assert read_movies_dat(source, "movies.dat") == (
         Movie(9, "Title", None, ()),
         Movie(10, "Misérables, Les (1995)", 1995, ("Drama", "Musical")),
     )
 
 
 def test_text_that_is_not_utf_8_is_refused() -> None:
-    source = _source("movies.dat", "1::Misérables::Drama\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"movies\.dat, line 1: the line is not valid UTF-8"):
-        read_movies_dat(source, "movies.dat", utf_8=True)
+    source = _source("movies.csv", "movieId,title,genres\n1,Misérables,Drama\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"movies\.csv, line 2: the line is not valid UTF-8"):
+        read_movies_csv(source, "movies.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"), [("Amelie", "ASCII"), ("Amélie", "UTF-8"), ("Amélie", "ISO-8859-1")]
+)
+def test_an_encoding_is_that_of_the_whole_file(content: str, encoding: str) -> None:
+    text = "Up\n" * 100_000 + content + "\n"
+    assert find_encoding(_source("movies.dat", text.encode(encoding)), "movies.dat") == encoding
 
 
 def test_users_dat_numbers_occupations() -> None:
