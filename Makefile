@@ -80,7 +80,7 @@ template: $(VENV)/.development node_modules/.package-lock.json
 	pytest tests/template -q
 
 end-to-end: $(VENV)/.development node_modules/.package-lock.json
-	pytest tests/local_cloud -q
+	pytest tests/local_cloud -q -n 2 --dist loadfile
 
 fidelity: $(VENV)/.development node_modules/.package-lock.json
 	pytest tests/fidelity -q
