@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_prep.ahead import ahead
 from data_prep.arrays import Booleans, Integers
@@ -112,9 +113,9 @@ class _Reader:
             raise self._nothing_to_test(unknown)
         return Dataset(
             users=self._described_users
-            or tuple(User(_plain(key), None, None, None) for key in self._user_ids),
+            or tuple(User(key, None, None, None) for key in _all_plain(self._user_ids)),
             movies=self._described_movies
-            or tuple(Movie(_plain(key), str(_plain(key)), None, ()) for key in self._movie_ids),
+            or tuple(Movie(key, str(key), None, ()) for key in _all_plain(self._movie_ids)),
             train=train,
             test=test,
             train_ratings=ratings,
@@ -378,6 +379,11 @@ def _places(codes: Integers) -> Integers:
 def _plain(key: Any) -> int | str:
     """An id as Python's own number or text."""
     return key.decode() if isinstance(key, bytes) else int(key)
+
+
+def _all_plain(ids: NDArray[Any]) -> list[int | str]:
+    """All ids as Python's own numbers or texts."""
+    return [key.decode() if isinstance(key, bytes) else key for key in ids.tolist()]
 
 
 def _bare(path: str) -> str:

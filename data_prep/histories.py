@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from data_prep.arrays import Integers
 from data_prep.errors import DataError
 from data_prep.lists import Lists, boundaries_of
+from data_prep.sorting import stable_order
 
 FILE_NAME = "histories.bin"
 MAGIC = b"MRHIST02"
@@ -138,7 +139,7 @@ class _Filling:
 
     def append(self, numbers: Integers, members: Integers) -> None:
         """Append members[i] to list numbers[i]."""
-        order = np.argsort(numbers, kind="stable")
+        order = stable_order(numbers)
         grouped = numbers[order]
         first = np.flatnonzero(np.diff(grouped, prepend=-1))
         lengths = np.diff(first, append=len(grouped))

@@ -4,6 +4,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from pydantic import TypeAdapter
+
 from data_prep.arrays import Integers
 from data_prep.catalog import (
     DEFAULT_GROUPS,
@@ -19,6 +21,8 @@ from data_prep.catalog import (
 )
 from data_prep.errors import DataError
 
+# All at once takes half the time that one by one does.
+_CATALOG_MOVIES = TypeAdapter(tuple[CatalogMovie, ...])
 # MovieLens 1M's: https://files.grouplens.org/datasets/movielens/ml-1m-README.txt
 _AGE_BANDS = (0, 18, 25, 35, 45, 50, 56)
 # As many as in Koren, "Collaborative Filtering with Temporal Dynamics" (KDD 2009), section 4.1.
@@ -132,16 +136,18 @@ def describe(
             gender=_indexes([user.gender for user in users], vocabularies.genders),
             occupation=_indexes([user.occupation for user in users], vocabularies.occupations),
         ),
-        movies=tuple(
-            CatalogMovie(
-                id=str(movie.id),
-                title=movie.title,
-                genres=movie.genres,
-                year=movie.year,
-                ratings=rated,
-                likes=liked,
-            )
-            for movie, rated, liked in zip(movies, ratings.tolist(), likes.tolist(), strict=True)
+        movies=_CATALOG_MOVIES.validate_python(
+            [
+                {
+                    "id": str(movie.id),
+                    "title": movie.title,
+                    "genres": movie.genres,
+                    "year": movie.year,
+                    "ratings": rated,
+                    "likes": liked,
+                }
+                for movie, rated, liked in zip(movies, ratings.tolist(), likes.tolist(), strict=True)
+            ]
         ),
     )
 
