@@ -226,7 +226,7 @@ def _refusing(out: str, source: str = "") -> Iterator[None]:
     except DataError as error:
         _refuse(str(error))
     except OSError as error:
-        # A write that fails does not say where; what goes to S3 or comes from it is in a temporary file first.
+        # A write that fails does not say where. What goes to S3, or comes from it, is a temporary file first.
         written = [] if is_in_s3(out) else [out]
         if is_in_s3(out) or is_in_s3(source):
             written.append(tempfile.gettempdir())

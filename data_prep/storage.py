@@ -4,14 +4,18 @@ A prepared data set is stored under `<digest>/`, its manifest last: one that has
 """
 
 from collections.abc import Collection
-from pathlib import Path
+from functools import partial
+from io import FileIO
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from data_prep import manifest, stages
 from data_prep.errors import DataError
+from data_prep.formats.input_data import MOST_FILES
 from data_prep.manifest import Manifest
+from data_prep.source import Files
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -119,12 +123,32 @@ def download_data_set(s3: "S3Client", bucket: str, key: str, folder: Path) -> Pa
             if not names:
                 raise
     target = folder / (Path(prefix).name or bucket)
-    for name in names:
-        if not name.endswith("/"):
-            path = target / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _download(s3, bucket, prefix + name, path)
+    for name in _files_of_data_set(names, f"s3://{bucket}/{prefix}", target):
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _download(s3, bucket, prefix + name, path)
     return target
+
+
+def _files_of_data_set(names: Collection[str], uri: str, target: Path) -> list[str]:
+    """Those of the objects that would be looked at as files of the folder `target`.
+
+    Raises DataError where there are too many, or where an object's name leads out of the folder.
+    """
+    files = [name for name in names if not name.endswith("/")]
+    for name in files:
+        if {"", ".", ".."} & set(name.split("/")):
+            reason = "a part of the key is empty, . or .., which no file can be called"
+            raise DataError(f"{uri}{name}", reason, remedy="Upload it under another key, or delete it")
+    entries = {PurePosixPath(name): partial(FileIO, target / name) for name in files}
+    sources = Files(target.name, entries, None, single=False).folders()
+    looked_at = [
+        source.path(file).removeprefix(f"{target.name}/") for source in sources for file in source.openers
+    ]
+    if len(looked_at) > MOST_FILES:
+        reason = f"it holds more than {MOST_FILES} files"
+        raise DataError(uri, reason, remedy="Give a prefix with a data set only, or its file of ratings")
+    return looked_at
 
 
 def find_prepared(s3: "S3Client", bucket: str, digest: str) -> Manifest | None:

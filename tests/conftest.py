@@ -87,7 +87,7 @@ class MemoryS3:
 
     def _listing(self, bucket: str, query: dict[str, list[str]]) -> bytes:
         """One object a page, so that whoever lists has to follow the pages."""
-        prefix, after = query["prefix"][0], query.get("continuation-token", [""])[0]
+        prefix, after = query.get("prefix", [""])[0], query.get("continuation-token", [""])[0]
         keys = sorted(k for b, k in self.objects if b == bucket and k.startswith(prefix) and k > after)
         root = ET.Element("ListBucketResult")
         ET.SubElement(root, "IsTruncated").text = str(len(keys) > 1).lower()

@@ -26,7 +26,7 @@ _ACCEPTED = (
     f"or of {csv_columns.ACCEPTED}"
 )
 _WHY_INTEGERS = ", as ids are at the beginning of the file (to have names for ids, begin each with a letter)"
-_MOST_FILES = 256
+MOST_FILES = 256
 _SHOWN_FILES = 4
 _TRAIN_NAME = re.compile(r"(?:^|[^a-z])(?:train|base)", re.IGNORECASE)
 _TEST_NAME = re.compile(r"(?:^|[^a-z])test", re.IGNORECASE)
@@ -111,8 +111,8 @@ class _Folder:
 
 def _recognised(files: Files, tolerance: Tolerance) -> InputData:
     sources = files.folders()
-    if sum(len(source.openers) for source in sources) > _MOST_FILES:
-        reason = f"it holds more than {_MOST_FILES} files"
+    if sum(len(source.openers) for source in sources) > MOST_FILES:
+        reason = f"it holds more than {MOST_FILES} files"
         raise DataError(
             files.name, reason, remedy="Give a folder with a data set only, or its file of ratings"
         )

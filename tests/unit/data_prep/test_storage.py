@@ -47,6 +47,48 @@ def test_an_object_that_is_not_there_is_an_error(memory_s3: Any, tmp_path: Path)
         storage.download(memory_s3.client, "raw", "ratings/x.zip", tmp_path)
 
 
+@pytest.mark.parametrize("key", ["ratings/..", "..", "/"])
+def test_a_key_that_no_file_can_be_called_is_refused(memory_s3: Any, tmp_path: Path, key: str) -> None:
+    memory_s3.put("raw", key, b"content")
+    with pytest.raises(DataError, match="this is no name for a file"):
+        storage.download(memory_s3.client, "raw", key, tmp_path / "folder")
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/../../outside", "/outside", "a//b", "./a", "x/y/z/../a"])
+def test_a_data_set_stays_in_its_folder(memory_s3: Any, tmp_path: Path, name: str) -> None:
+    memory_s3.put("raw", "set/u.data", b"")
+    memory_s3.put("raw", f"set/{name}", b"")
+    with pytest.raises(
+        DataError, match=r"^s3://raw/set/.*outside|a|b: a part of the key is empty, \. or \.\.,"
+    ):
+        storage.download_data_set(memory_s3.client, "raw", "set", tmp_path / "scratch" / "folder")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_of_a_bucket_only_what_may_be_a_data_set_is_downloaded(memory_s3: Any, tmp_path: Path) -> None:
+    for key in ("u.data", "ml/u.item", "ml/deep/er", ".git/x", "ml/.hidden", "__MACOSX/u.data", "ml/"):
+        memory_s3.put("raw", key, key.encode())
+    target = storage.download_data_set(memory_s3.client, "raw", "", tmp_path)
+    assert target == tmp_path / "raw"
+    found = {
+        path.relative_to(target).as_posix(): path.read_bytes() for path in target.rglob("*") if path.is_file()
+    }
+    assert found == {"u.data": b"u.data", "ml/u.item": b"ml/u.item"}
+
+
+def test_more_files_than_a_data_set_has_are_not_downloaded(
+    memory_s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "MOST_FILES", 3)
+    for number in range(4):
+        memory_s3.put("raw", f"set/{number}.csv", b"")
+    with pytest.raises(
+        DataError, match=r"^s3://raw/set/: it holds more than 3 files\. Give a prefix with a data"
+    ):
+        storage.download_data_set(memory_s3.client, "raw", "set/", tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_what_aws_refuses_is_awss_error(memory_s3: Any, tmp_path: Path) -> None:
     memory_s3.refuse = True
     with pytest.raises(ClientError, match="AccessDenied"):
