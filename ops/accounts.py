@@ -50,7 +50,10 @@ def session_for(
                 profile = environment.prefix
             session = boto3.Session(profile_name=profile, region_name=environment.region)
         except BotoCoreError as error:
-            raise OperationError(f"{_subject(environment, profile)}: {error}") from error
+            raise OperationError(
+                f"{_subject(environment, profile)}: {error}: `aws configure list-profiles` lists yours, "
+                "AWS_PROFILE names one for all environments"
+            ) from error
     _require_account(session, environment, profile, option)
     return session
 

@@ -109,7 +109,10 @@ def test_a_profile_that_aws_profile_names(
     assert key(session_for(staging)) == "KEY-OF-mine", "the user's word wins over a profile's name"
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     message = refused(staging)
-    assert message == "Account 222222222222 (staging): The config profile (nobody) could not be found"
+    assert message.startswith(
+        "Account 222222222222 (staging): The config profile (nobody) could not be found: "
+    )
+    assert "AWS_PROFILE names one" in message
 
 
 def error(code: str) -> ClientError:
