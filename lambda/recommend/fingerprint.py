@@ -7,7 +7,7 @@ from typing import Final, Self
 import numpy as np
 
 from data_prep.recordio import SparseRecords
-from evaluation.reference import Reference
+from evaluation.reference import Reference, ReferenceRow
 
 TOLERANCE: Final = 1e-5
 """How far scores of the same model may lie apart, from one instance to another: rounding of float32."""
@@ -26,14 +26,21 @@ class Fingerprint:
     @classmethod
     def of(cls, reference: Reference) -> Self:
         """Take the first rows of a model's reference scores."""
-        chosen = reference.rows[:_ROWS]
+        return cls._of_rows(reference.rows[:_ROWS], reference.feature_dim)
+
+    def without_rows(self) -> Self:
+        """Return the fingerprint that every model of as many columns has."""
+        return self._of_rows((), self.rows.shape)
+
+    @classmethod
+    def _of_rows(cls, chosen: Sequence[ReferenceRow], feature_dim: int) -> Self:
         return cls(
             rows=SparseRecords(
                 labels=np.full(len(chosen), np.nan, dtype=np.float32),
                 indptr=np.cumsum([0, *(len(row.keys) for row in chosen)]),
                 keys=np.array([key for row in chosen for key in row.keys], dtype=np.int64),
                 values=np.array([value for row in chosen for value in row.values], dtype=np.float32),
-                shape=reference.feature_dim,
+                shape=feature_dim,
             ),
             scores=tuple(row.score for row in chosen),
         )

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,10 +30,15 @@ class Recommender:
     def __init__(self, *, model_package: str, data: ModelData, endpoint: Endpoint) -> None:
         self.model_package = model_package
         self._endpoint = endpoint
+        self._data = data
         self._catalog = data.catalog
         self._histories = data.histories
-        self._fingerprint = data.fingerprint
         self._encoder = FeatureEncoder(data.catalog, data.histories)
+
+    def trusting(self) -> "Recommender":
+        """Return this recommender, but one that takes the scores of any model with as many columns."""
+        data = replace(self._data, fingerprint=self._data.fingerprint.without_rows())
+        return Recommender(model_package=self.model_package, data=data, endpoint=self._endpoint)
 
     def recommend(self, user: str, *, count: int, minimum_score: float) -> Recommendations:
         """Rank the movies that the user has not rated; equal scores in the catalog's order.
@@ -107,7 +113,7 @@ class Recommender:
     def _scores(self, users: Sequence[int | None], movies: Sequence[int]) -> list[float]:
         known = np.array([UNKNOWN if user is None else user for user in users], dtype=np.int64)
         batches = self._encoder.batches(known, np.array(movies, dtype=np.int64))
-        return self._endpoint.scores(batches, by=self._fingerprint)
+        return self._endpoint.scores(batches, by=self._data.fingerprint)
 
     def _recommendation(self, rank: int, movie: int, score: float) -> Recommendation:
         entry = self._catalog.movies[movie]

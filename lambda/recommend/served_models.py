@@ -5,7 +5,7 @@ the other's columns and sent again, until an instance gets what was made for it.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
+from itertools import cycle, islice, repeat
 from typing import Final, TypeVar
 
 from aws_lambda_powertools import Logger
@@ -62,7 +62,7 @@ class ServedModels:
             except OtherModelError as error:
                 refusal = error
             else:
-                self._models.sort(key=lambda other: other is not model)
+                self._models.sort(key=lambda other: other.model_package != model.model_package)
                 return answer
         raise refusal
 
@@ -76,7 +76,12 @@ class ServedModels:
         # What has just refused comes last.
         self._models = sorted(kept, key=self._models.__contains__)
         logger.info("The endpoint's models", served=packages, asked=[m.model_package for m in self._models])
-        yield from islice(cycle(self._models), len(self._models) if len(packages) == 1 else _ATTEMPTS)
+        attempts = len(self._models) if len(packages) == 1 else _ATTEMPTS
+        yield from islice(cycle(self._models), attempts)
+        # Its reference scores may be wrong: that fails a deployment, but no request before it is undone.
+        for model in served[-1:]:
+            logger.error("No answer has the reference scores", model_package=model.model_package)
+            yield from repeat(model.trusting(), attempts)
 
     def _model_of(self, package: str) -> Recommender | None:
         for model in self._models:

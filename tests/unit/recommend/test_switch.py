@@ -1,5 +1,6 @@
 """The function while the endpoint switches from one model package to another."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain, repeat
@@ -254,7 +255,7 @@ def test_a_new_model_that_gives_errors_leaves_the_old_one_to_answer(switch: Swit
     assert switch.ask() == "1"
 
 
-@pytest.mark.parametrize(("deployed", "invocations"), [(1, 2), (2, 21)])
+@pytest.mark.parametrize(("deployed", "invocations"), [(1, 3), (2, 41)])
 @pytest.mark.parametrize("status", [400, 500])
 def test_a_request_that_every_model_refuses_is_given_up(
     switch: Switch, deployed: int, invocations: int, status: int
@@ -268,7 +269,25 @@ def test_a_request_that_every_model_refuses_is_given_up(
     assert switch.count("DescribeEndpoint") == 1
 
 
-def test_a_model_that_no_package_accounts_for_is_refused(switch: Switch) -> None:
+@pytest.mark.parametrize("before", [[], ["old"]])
+def test_wrong_reference_scores_fail_no_request(
+    switch: Switch, monkeypatch: pytest.MonkeyPatch, before: list[str]
+) -> None:
+    """They fail the smoke test, and until the rollback is over this model serves."""
+    key = "models/models/job-2/reference.json"
+    reference = json.loads(switch.api.cloud.objects[key])
+    reference["rows"][0]["score"] += 1e-4
+    switch.api.cloud.objects[key] = json.dumps(reference).encode()
+    if not before:
+        monkeypatch.setenv("MODEL_PACKAGE_ARN", switch.new.package)
+    switch.configurations = [*[switch.old for _ in before], switch.new]
+    switch.all_to(switch.new)
+
+    assert [switch.ask(), switch.predict()] == ["2", "2"]
+
+
+def test_a_model_that_was_not_made_from_a_package_is_refused(switch: Switch) -> None:
+    switch.api.cloud.answers["DescribeModel"] = lambda _: answer(PrimaryContainer={})
     switch.all_to(switch.new)
     error = switch.api.error(502, "GET", USER)
 
