@@ -26,6 +26,7 @@ from data_prep.stages import Progress
 from data_prep.store import Folder
 
 _SCRATCH = ".scratch"
+_WORKING = ".data-prep-"
 
 
 def prepare(
@@ -78,15 +79,15 @@ def read_finished(folder: Path) -> Manifest | None:
 def working_folder(parent: Path, name: str) -> Iterator[Path]:
     """A new hidden folder in `parent`, removed in the end if it is still there.
 
-    Those that killed runs have left for the same `name` are removed, too: a folder in use is locked, and a
-    lock goes with the process that holds it.
+    Those that killed runs have left are removed, too: a folder in use is locked, and a lock goes with the
+    process that holds it.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / f".{name}-{uuid.uuid4().hex}"
+    folder = parent / f"{_WORKING}{name}-{uuid.uuid4().hex}"
     with ExitStack() as in_use:
         # Nobody takes a folder that is not locked yet for one that is left.
         with _locked(parent, wait=True):
-            for left in parent.glob(f".{name}-*"):
+            for left in parent.glob(f"{_WORKING}*"):
                 with suppress(BlockingIOError, FileNotFoundError), _locked(left):
                     shutil.rmtree(left, ignore_errors=True)
             folder.mkdir()
