@@ -1,7 +1,7 @@
 """What makes an environment follow its newest approved model package."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_events as events
@@ -40,7 +40,9 @@ class Release(Construct):
         super().__init__(scope, construct_id)
         begin = self._step("Begin", settings, bundle)
         check = self._step("Check", settings, bundle)
-        _allow_to_release([begin.execution_role, check.execution_role], settings)
+        restore = self._step("Restore", settings, bundle)
+        _allow_to_release([step.execution_role for step in (begin, check, restore)], settings)
+        _allow_to_choose([begin.execution_role, restore.execution_role], settings)
         _allow_to_update(begin.execution_role, settings)
         _allow_to_judge(check.execution_role, settings)
         role = iam.Role(
@@ -49,12 +51,12 @@ class Release(Construct):
             assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
             description="What the release workflow may do",
         )
-        allow(role, "lambda:InvokeFunction", on=[begin.function_arn, check.function_arn])
+        allow(role, "lambda:InvokeFunction", on=[step.function_arn for step in (begin, check, restore)])
         self.state_machine = LoggedStateMachine(
             self,
             "StateMachine",
             comment="The newest approved model package in, the serving stack updated to it",
-            steps=self._steps(begin, check),
+            steps=self._steps(begin, check, restore),
             role=role,
             timeout=_LONGEST,
             log_name=f"{settings.prefix}-release",
@@ -80,43 +82,71 @@ class Release(Construct):
             },
         )
 
-    def _steps(self, begin_function: lambda_.IFunction, check_function: lambda_.IFunction) -> sfn.IChainable:
+    def _steps(
+        self,
+        begin_function: lambda_.IFunction,
+        check_function: lambda_.IFunction,
+        restore_function: lambda_.IFunction,
+    ) -> sfn.IChainable:
         begin = self._task(
             "Begin",
             begin_function,
-            {
-                "execution": sfn.JsonPath.string_at("$$.Execution.Name"),
-                "started": sfn.JsonPath.string_at("$$.Execution.StartTime"),
-                "entered": sfn.JsonPath.string_at("$$.State.EnteredTime"),
-            },
+            sfn.TaskInput.from_object(
+                {
+                    "execution": sfn.JsonPath.string_at("$$.Execution.Name"),
+                    "started": sfn.JsonPath.string_at("$$.Execution.StartTime"),
+                    "entered": sfn.JsonPath.string_at("$$.State.EnteredTime"),
+                }
+            ),
         )
-        check = self._task("Check", check_function, {"release": sfn.JsonPath.object_at("$.release")})
+        check = self._task(
+            "Check",
+            check_function,
+            sfn.TaskInput.from_object({"release": sfn.JsonPath.object_at("$.release")}),
+        )
+        # Gets the whole state: before Begin has succeeded once, there is no $.release in it.
+        restore = self._task("Restore", restore_function)
         before_begin = sfn.Wait(self, "WaitForStack", time=sfn.WaitTime.duration(_POLL))
         before_check = sfn.Wait(self, "WaitForUpdate", time=sfn.WaitTime.duration(_POLL))
+        before_restore = sfn.Wait(self, "WaitToRestore", time=sfn.WaitTime.duration(_POLL))
         state = "$.release.state"
+        released = sfn.Succeed(self, "Released")
+        not_released = sfn.Fail(self, "NotReleased", error="NotReleased", cause_path="$.release.reason")
         proceed = (
             sfn.Choice(self, "Proceed")
             .when(sfn.Condition.string_equals(state, "waiting"), before_begin)
             .when(sfn.Condition.string_equals(state, "updating"), before_check)
-            .when(sfn.Condition.string_equals(state, "released"), sfn.Succeed(self, "Released"))
-            .otherwise(sfn.Fail(self, "NotReleased", error="NotReleased", cause_path="$.release.reason"))
+            .when(sfn.Condition.string_equals(state, "released"), released)
+            .otherwise(not_released)
         )
+        restored = (
+            sfn.Choice(self, "Restored")
+            .when(sfn.Condition.string_equals(state, "updating"), before_restore)
+            .when(sfn.Condition.string_equals(state, "released"), released)
+            .otherwise(not_released)
+        )
+        for step in (begin, check):
+            step.add_catch(restore, result_path="$.failure")
+        before_restore.next(restore)
+        restore.next(restored)
         before_begin.next(begin)
         before_check.next(check)
         check.next(proceed)
         return begin.next(proceed)
 
-    def _task(self, name: str, function: lambda_.IFunction, payload: dict[str, Any]) -> tasks.LambdaInvoke:
+    def _task(
+        self, name: str, function: lambda_.IFunction, payload: sfn.TaskInput | None = None
+    ) -> tasks.LambdaInvoke:
         task = tasks.LambdaInvoke(
             self,
             name,
             lambda_function=function,
-            payload=sfn.TaskInput.from_object(payload),
+            payload=payload,
             payload_response_only=True,
             result_path="$.release",
             task_timeout=sfn.Timeout.duration(Duration.minutes(2)),
         )
-        # Both steps can be done again, and a passing fault must not leave an update unwatched.
+        # Every step can be done again, and a passing fault must not leave an update unwatched.
         task.add_retry(errors=["States.ALL"], max_attempts=4, interval=Duration.seconds(5), backoff_rate=3)
         return task
 
@@ -155,7 +185,7 @@ _PACKAGES: Final = "SageMaker numbers the packages of the registry"
 
 
 def _allow_to_release(roles: list[iam.Role], settings: Environment) -> None:
-    """What both steps do: look at the stack, read and set the parameter."""
+    """What every step does: look at the stack, read and set the parameter."""
     for role in roles:
         stack = Stack.of(role)
         allow(
@@ -168,8 +198,19 @@ def _allow_to_release(roles: list[iam.Role], settings: Environment) -> None:
         allow(role, "ssm:GetParameter", "ssm:PutParameter", on=parameter)
 
 
+def _allow_to_choose(roles: list[iam.Role], settings: Environment) -> None:
+    """To find the newest approved package."""
+    for role in roles:
+        allow(
+            role,
+            "sagemaker:ListModelPackages",
+            on=model_package_arns(Stack.of(role), settings.model_package_group),
+            because=_PACKAGES,
+        )
+
+
 def _allow_to_update(role: iam.Role, settings: Environment) -> None:
-    """To find the newest approved package, and to update the stack.
+    """To update the stack.
 
     CloudFormation acts with the role of the stack's last deployment: this role needs neither its permissions
     nor to pass it. It reads the template's SSM parameters for whoever asks for the update:
@@ -187,12 +228,6 @@ def _allow_to_update(role: iam.Role, settings: Environment) -> None:
         role,
         "ssm:GetParameters",
         on=[parameter_arn(stack, name) for name in (settings.model_package_parameter, bootstrap_version)],
-    )
-    allow(
-        role,
-        "sagemaker:ListModelPackages",
-        on=model_package_arns(stack, settings.model_package_group),
-        because=_PACKAGES,
     )
 
 

@@ -1,4 +1,4 @@
-"""Entry points of the function: the state machine's two steps."""
+"""Entry points of the function: the state machine's three steps."""
 
 from functools import cache
 from typing import Any
@@ -7,7 +7,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from release_model.messages import BeginRequest, CheckRequest, Outcome
+from release_model.messages import BeginRequest, CheckRequest, Outcome, RestoreRequest
 from release_model.parameter import PackageParameter
 from release_model.registry import Registry
 from release_model.release import Release
@@ -37,6 +37,12 @@ def begin(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # n
 def check(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Say how far the update is; after a rollback, put everything back."""
     return _told(_release().check(CheckRequest.model_validate(event).release))
+
+
+@logger.inject_lambda_context
+def restore(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+    """After one of the other steps has failed for good, leave no package that nothing has judged."""
+    return _told(_release().restore(RestoreRequest.model_validate(event)))
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

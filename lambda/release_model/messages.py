@@ -1,5 +1,6 @@
-"""What the state machine sends to the function's two steps, and what it gets back."""
+"""What the state machine sends to the function's three steps, and what it gets back."""
 
+import json
 import re
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +14,7 @@ class State(StrEnum):
     WAITING = "waiting"
     """Nothing could be begun: begin again."""
     UPDATING = "updating"
-    """The serving stack is being updated: check again."""
+    """The serving stack is being updated: look again."""
     RELEASED = "released"
     FAILED = "failed"
 
@@ -71,3 +72,43 @@ class CheckRequest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     release: Update
+
+
+class Failure(BaseModel):
+    """The error that ended a step, as Step Functions hands it on.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    error: str = Field(alias="Error")
+    cause: str = Field(default="", alias="Cause")
+
+    def __str__(self) -> str:
+        """Return error and message in one line."""
+        try:
+            # What a Lambda function raised is JSON, stack trace and all.
+            message = str(json.loads(self.cause)["errorMessage"])
+        except (ValueError, TypeError, KeyError):
+            message = self.cause
+        return ": ".join(part for part in (self.error, " ".join(message.split())) if part)
+
+
+class RestoreRequest(BaseModel):
+    """The execution's state after a step has failed.
+
+    Attributes:
+        failure: why.
+        release: what the last step that did not fail returned, if one did.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    failure: Failure
+    release: Outcome | None = None
+
+    @property
+    def package(self) -> str | None:
+        """The package that was being released, if that is known."""
+        return self.release.package if self.release else None

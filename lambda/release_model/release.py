@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from release_model.messages import BeginRequest, Outcome, State, Update
+from release_model.messages import BeginRequest, Outcome, RestoreRequest, State, Update
 from release_model.parameter import PackageParameter
 from release_model.registry import Registry, version
 from release_model.serving_stack import Answer, Phase, Serving, ServingStack
@@ -14,7 +14,7 @@ PATIENCE = timedelta(hours=3)
 
 
 class Release:
-    """The two steps. Doing one again, or in two executions at once, does no harm."""
+    """The three steps. Doing one again, or in two executions at once, does no harm."""
 
     def __init__(self, *, registry: Registry, parameter: PackageParameter, stack: ServingStack) -> None:
         self._registry = registry
@@ -46,7 +46,7 @@ class Release:
         self._point_to(package)
         try:
             answer = self._stack.update(serving, token=request.token)
-        except ClientError:
+        except (BotoCoreError, ClientError):
             # A deployment would take the package up although this execution fails.
             if serving.package is not None:
                 self._parameter.write(serving.package)
@@ -82,6 +82,24 @@ class Release:
         if ending.complete:
             return _again(f"Since {update.package}, {serving.name} was updated again")
         return self._rolled_back(update.package, ending.cause, serving)
+
+    def restore(self, request: RestoreRequest) -> Outcome:
+        """After a step that failed for good, let the parameter name what the stack serves.
+
+        A deployment would take up a package that nothing has judged. An update that is under way is waited
+        for: it may still bring the package.
+        """
+        serving = self._stack.describe()
+        package = request.package or self._registry.newest_approved()
+        if serving.phase is Phase.BUSY:
+            reason = f"{serving.name} is {serving.status} ({request.failure})"
+            return Outcome(state=State.UPDATING, reason=reason, package=package)
+        before = serving.package
+        if serving.phase is Phase.READY and package is not None and package == before:
+            return _released(package, f"{serving.name} serves {package}")
+        if before is not None and self._parameter.read() == package:
+            self._parameter.write(before)
+        return _failed(f"{package} was not released: {request.failure}. {_AGAIN}")
 
     def _rolled_back(self, package: str, cause: str | None, serving: Serving) -> Outcome:
         if self._parameter.read() != package:

@@ -53,6 +53,8 @@ def test_begins_and_checks_until_it_is_over(states: dict[str, Any]) -> None:
         "WaitForStack": "Begin",
         "WaitForUpdate": "Check",
         "Check": "Proceed",
+        "WaitToRestore": "Restore",
+        "Restore": "Restored",
     }
     assert states["Released"] == {"Type": "Succeed"}
     assert states["NotReleased"] == {
@@ -60,6 +62,18 @@ def test_begins_and_checks_until_it_is_over(states: dict[str, Any]) -> None:
         "Error": "NotReleased",
         "CausePath": "$.release.reason",
     }
+
+
+def test_a_step_that_fails_for_good_leaves_no_unjudged_package(states: dict[str, Any]) -> None:
+    for step in ("Begin", "Check"):
+        (catch,) = states[step]["Catch"]
+        assert catch == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Restore"}
+    # All of the state: after a first Begin that failed there is a failure in it, but no release.
+    assert "Parameters" not in states["Restore"]
+    assert states["Restore"]["ResultPath"] == "$.release"
+    choices = {choice["StringEquals"]: choice["Next"] for choice in states["Restored"]["Choices"]}
+    assert choices == {"updating": "WaitToRestore", "released": "Released"}
+    assert states["Restored"]["Default"] == "NotReleased"
 
 
 def test_steps_get_and_return_what_the_function_knows(states: dict[str, Any]) -> None:
@@ -73,13 +87,13 @@ def test_steps_get_and_return_what_the_function_knows(states: dict[str, Any]) ->
 
 
 def test_a_passing_fault_leaves_no_update_unwatched(states: dict[str, Any]) -> None:
-    for step in ("Begin", "Check"):
+    for step in ("Begin", "Check", "Restore"):
         assert states[step]["Retry"][-1]["ErrorEquals"] == ["States.ALL"]
         assert states[step]["TimeoutSeconds"] == 120
 
 
 def test_polls_stay_within_the_longest_history(dev: Assembly, states: dict[str, Any]) -> None:
-    shortest = min(states[name]["Seconds"] for name in ("WaitForStack", "WaitForUpdate"))
+    shortest = min(states[name]["Seconds"] for name in ("WaitForStack", "WaitForUpdate", "WaitToRestore"))
 
     assert dev.state_machine("Release")["TimeoutSeconds"] / shortest * 9 < 25_000
 

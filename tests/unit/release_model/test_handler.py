@@ -1,10 +1,11 @@
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -223,6 +224,22 @@ class TestBegin:
         with pytest.raises(ClientError, match="not authorized"):
             begin()
 
+    def test_puts_the_parameter_back_when_cloudformation_is_not_reached(
+        self, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unreachable(*_: Any, **__: Any) -> None:
+            raise EndpointConnectionError(endpoint_url="https://cloudformation")
+
+        monkeypatch.setattr(handler._release()._stack, "update", unreachable)
+        aws.expect_stack("UPDATE_COMPLETE", serves=1)
+        aws.expect_packages(2)
+        aws.expect_parameter(1)
+        aws.expect_parameter_set(2)
+        aws.expect_parameter_set(1)
+
+        with pytest.raises(EndpointConnectionError):
+            begin()
+
     @pytest.mark.parametrize(
         ("status", "command"),
         [
@@ -395,6 +412,63 @@ class TestCheck:
         aws.expect_parameter_set(1)
 
         assert check(2)["state"] == "failed"
+
+
+class TestRestore:
+    """After a step that failed for good."""
+
+    @staticmethod
+    def _restore(version: int | None, cause: str = "") -> dict[str, Any]:
+        state: dict[str, Any] = {"failure": {"Error": "States.Timeout", "Cause": cause}, "approval": "…"}
+        if version is not None:
+            state["release"] = {
+                "state": "updating",
+                "reason": "",
+                "package": package(version),
+                "token": TOKEN,
+            }
+        return handler.restore(state, Context())  # type: ignore[arg-type]
+
+    def test_puts_the_parameter_back(self, aws: Aws) -> None:
+        aws.expect_stack("UPDATE_ROLLBACK_COMPLETE", serves=1)
+        aws.expect_parameter(2)
+        aws.expect_parameter_set(1)
+
+        outcome = self._restore(2, json.dumps({"errorMessage": "not\nauthorized", "stackTrace": []}))
+
+        assert outcome["state"] == "failed"
+        assert f"{package(2)} was not released: States.Timeout: not authorized. " in outcome["reason"]
+
+    def test_finds_out_which_package_it_was_when_begin_has_not_said(self, aws: Aws) -> None:
+        aws.expect_stack("UPDATE_COMPLETE", serves=1)
+        aws.expect_packages(3, 1)
+        aws.expect_parameter(3)
+        aws.expect_parameter_set(1)
+
+        assert self._restore(None)["state"] == "failed"
+
+    def test_leaves_what_somebody_else_has_set(self, aws: Aws) -> None:
+        aws.expect_stack("UPDATE_ROLLBACK_COMPLETE", serves=1)
+        aws.expect_parameter(3)
+
+        assert self._restore(2)["state"] == "failed"
+
+    def test_waits_for_an_update_that_may_still_bring_the_package(self, aws: Aws) -> None:
+        aws.expect_stack("UPDATE_IN_PROGRESS", serves=1)
+
+        outcome = self._restore(2)
+
+        assert (outcome["state"], outcome["package"]) == ("updating", package(2))
+
+    def test_keeps_a_package_that_the_update_has_brought(self, aws: Aws) -> None:
+        aws.expect_stack("UPDATE_COMPLETE", serves=2)
+
+        assert self._restore(2)["state"] == "released"
+
+    def test_leaves_the_first_deployment_to_the_parameter(self, aws: Aws) -> None:
+        aws.expect_no_stack()
+
+        assert self._restore(2)["state"] == "failed"
 
 
 @given(execution=st.text(min_size=1, max_size=80), entered=st.datetimes().map(datetime.isoformat))
