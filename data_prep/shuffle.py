@@ -4,12 +4,15 @@ Each row has a key: a random number, or else its place. Buckets are ranges of ke
 buckets: sorted by key within each bucket, the shards one after another are the order of all rows.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.arrays import Integers
+from data_prep.sorting import stable_order
+from data_prep.spool import BLOCK_ROWS, Rows, take
 
 # Sorted and encoded in memory at once.
 _BUCKET_ROWS = 1 << 20
@@ -45,6 +48,21 @@ class Buckets:
     def of_shard(self, shard: int) -> range:
         """The numbers of a shard's buckets."""
         return range(shard * self.per_shard, (shard + 1) * self.per_shard)
+
+
+def ascending(rows: Rows) -> Iterator[Rows]:
+    """The rows of a bucket ascending by `key`, about a block at a time.
+
+    Keys are spread evenly, so equal ranges of them make blocks, each sorted within the processor's cache.
+    """
+    keys = rows["key"].copy()
+    differing = keys - keys.min()
+    bits = int(differing.max()).bit_length()
+    ranges = (differing >> np.uint64(max(0, bits - (len(rows) // BLOCK_ROWS).bit_length()))).astype(np.int64)
+    ends = np.cumsum(np.bincount(ranges))
+    for places in np.split(stable_order(ranges), ends[:-1]):
+        if len(places):
+            yield take(rows, places[stable_order(keys[places])])
 
 
 def shuffled(count: int, *, seed: int) -> Integers:

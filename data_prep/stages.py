@@ -39,9 +39,8 @@ from data_prep.manifest import (
 from data_prep.objectives import Objective, RankingObjective, RatingObjective, TrainRatings
 from data_prep.ranking import LikedTest, find_liked, unseen_pairs
 from data_prep.recordio import SparseRecords
-from data_prep.shuffle import Buckets
-from data_prep.sorting import stable_order
-from data_prep.spool import BLOCK_ROWS, Rows, Spool, read_rows, scatter, take
+from data_prep.shuffle import Buckets, ascending
+from data_prep.spool import BLOCK_ROWS, Rows, Spool, read_rows, scatter
 from data_prep.store import Store
 
 Progress = Callable[[str, float], None]
@@ -173,9 +172,8 @@ def _encode(
             progress("Encoding the train rows", done / len(buckets))
             path = store.fetch(_bucket_name(bucket), scratch)
             for rows in read_rows(path, bucket_row(settings)):
-                order = stable_order(rows["key"].copy())
-                for first in range(0, len(rows), BLOCK_ROWS):
-                    yield from _encoded(take(rows, order[first : first + BLOCK_ROWS]), encoder)
+                for block in ascending(rows):
+                    yield from _encoded(block, encoder)
 
     key = _shard_key(shard, settings.shards)
     path = scratch / f"shard-{shard:05}.protobuf"
