@@ -32,6 +32,7 @@ class ResourceType:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
+        self._kept: set[str] = set()
 
     @property
     def name_property(self) -> str:
@@ -40,8 +41,7 @@ class ResourceType:
 
     def made(self, scope: Scope, logical_id: str, properties: Properties) -> Resource:
         """Create a resource. Raises HandlerError."""
-        given = {key: value for key, value in properties.items() if key not in _OF_UPDATES}
-        named = {self.name_property: generated_name(logical_id), **given}
+        named = {self.name_property: generated_name(logical_id), **_without_policies(properties)}
         return self._resource(self._call(scope, self.create, named))
 
     def changed(self, scope: Scope, arn: str, _old: Properties, new: Properties) -> Resource:
@@ -49,7 +49,9 @@ class ResourceType:
         if not self.update:
             # A job definition is registered again: a new revision, with a new ARN.
             name = arn.rpartition("/")[2].partition(":")[0]
-            created = self._call(scope, self.create, {**new, self.name_property: name})
+            created = self._call(scope, self.create, {**_without_policies(new), self.name_property: name})
+            if _keeps_revisions(new):
+                self._kept.add(arn)
             self.removed(scope, arn)
             return self._resource(created)
         known = model().operation_model(self.update).input_shape.members
@@ -57,7 +59,12 @@ class ResourceType:
         return self._resource(self._call(scope, self.update, {**given, self.name: arn}))
 
     def removed(self, scope: Scope, arn: str) -> None:
-        """Delete a resource; one that is gone is fine. Raises HandlerError."""
+        """Delete a resource; one that is gone is fine. Raises HandlerError.
+
+        A revision that an update has left active stays so.
+        """
+        if arn in self._kept:
+            return
         with contextlib.suppress(_GoneError):
             if self.has_state:
                 self._call(scope, self.update, {self.name: arn, "State": "DISABLED"})
@@ -78,6 +85,16 @@ class ResourceType:
 
 class _GoneError(HandlerError):
     """The resource is not there."""
+
+
+def _without_policies(properties: Properties) -> dict[str, Any]:
+    return {key: value for key, value in properties.items() if key not in _OF_UPDATES}
+
+
+def _keeps_revisions(properties: Properties) -> bool:
+    policy = properties.get("ResourceRetentionPolicy") or {}
+    # A template may spell a boolean as a string.
+    return str(policy.get("SkipDeregisterOnUpdate", False)).lower() == "true"
 
 
 def _lowered(properties: Properties) -> dict[str, Any]:

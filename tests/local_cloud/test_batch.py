@@ -87,6 +87,7 @@ def stack(cloud: RunningCloud, image: str) -> dict[str, str]:
                 "Type": "AWS::Batch::JobDefinition",
                 "Properties": {
                     "Type": "container",
+                    "JobDefinitionName": name,
                     "PlatformCapabilities": ["FARGATE"],
                     "RetryStrategy": {"Attempts": 2},
                     "Timeout": {"AttemptDurationSeconds": 60},
@@ -247,19 +248,38 @@ def test_a_state_machine_waits_for_a_job_and_learns_why_it_failed(
     ].startswith("error: alone cannot go on")
 
 
+def updated(cloud: RunningCloud, name: str, template: dict[str, Any]) -> dict[str, str]:
+    """Update a stack; return its outputs."""
+    cloudformation = cloud.client("cloudformation")
+    cloudformation.update_stack(StackName=name, TemplateBody=json.dumps(template))
+    cloudformation.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    (described,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    return {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
+
+
 def test_the_stack_changes_and_goes(cloud: RunningCloud, stack: dict[str, str]) -> None:
     cloudformation, batch = cloud.client("cloudformation"), cloud.client("batch")
+
+    def active() -> list[str]:
+        found = batch.describe_job_definitions(status="ACTIVE")["jobDefinitions"]
+        return [each["jobDefinitionArn"] for each in found]
+
+    first, second, third = (f"{stack['Definition'].removesuffix('1')}{revision}" for revision in (1, 2, 3))
+    assert first.endswith(f"job-definition/{stack['name']}:1")
     template = json.loads(stack["template"])
-    template["Resources"]["Definition"]["Properties"]["ContainerProperties"]["Command"] = ["other"]
+    definition = template["Resources"]["Definition"]["Properties"]
+    definition["ContainerProperties"]["Command"] = ["other"]
     template["Resources"]["Environment"]["Properties"]["ComputeResources"]["MaxvCpus"] = 8
-    cloudformation.update_stack(StackName=stack["name"], TemplateBody=json.dumps(template))
-    cloudformation.get_waiter("stack_update_complete").wait(
-        StackName=stack["name"], WaiterConfig={"Delay": 1}
-    )
-    (described,) = cloudformation.describe_stacks(StackName=stack["name"])["Stacks"]
-    outputs = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
-    assert outputs["Queue"] == stack["Queue"]
-    assert outputs["Definition"] == stack["Definition"].removesuffix(":1") + ":2"
+    outputs = updated(cloud, stack["name"], template)
+    assert (outputs["Queue"], outputs["Definition"]) == (stack["Queue"], second)
+    assert active() == [second]
+    definition["ContainerProperties"]["Command"] = ["another"]
+    definition["ResourceRetentionPolicy"] = {"SkipDeregisterOnUpdate": True}
+    assert updated(cloud, stack["name"], template)["Definition"] == third
+    assert active() == [second, third]
+    overrides = {"command": ["greet"]}
+    job = submitted(cloud, stack | {"Definition": second}, containerOverrides=overrides)
+    assert ended(cloud, job)["status"] == "SUCCEEDED"
     (environment,) = batch.describe_compute_environments()["computeEnvironments"]
     assert environment["computeResources"]["maxvCpus"] == 8
     cloudformation.delete_stack(StackName=stack["name"])
@@ -267,4 +287,4 @@ def test_the_stack_changes_and_goes(cloud: RunningCloud, stack: dict[str, str]) 
         StackName=stack["name"], WaiterConfig={"Delay": 1}
     )
     assert batch.describe_job_queues()["jobQueues"] == []
-    assert batch.describe_job_definitions(status="ACTIVE")["jobDefinitions"] == []
+    assert active() == [second]
