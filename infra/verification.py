@@ -99,7 +99,11 @@ class SmokeTest(Construct):
             storage=storage,
             bundle=bundle,
             description="Asks the endpoint and the API for what the model is known to answer",
-            environment={"ENDPOINT_NAME": endpoint.name, "RECOMMEND_FUNCTION": recommend.function_name},
+            environment={
+                "ENDPOINT_NAME": endpoint.name,
+                "RECOMMEND_FUNCTION": recommend.function_name,
+                "INSTANCE_COUNT": str(settings.serving.instance_count),
+            },
         )
         role = function.execution_role
         allow(

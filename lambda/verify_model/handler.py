@@ -49,6 +49,7 @@ def _smoke_test() -> SmokeTest:
         recommender=Recommender(
             boto3.client("lambda", config=_CLIENT_CONFIG), function=settings.recommend_function
         ),
+        instances=settings.instance_count,
     )
 
 

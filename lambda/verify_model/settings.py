@@ -36,3 +36,4 @@ class SmokeTestSettings(Settings):
 
     endpoint_name: str = Field(alias="ENDPOINT_NAME", min_length=1)
     recommend_function: str = Field(alias="RECOMMEND_FUNCTION", min_length=1)
+    instance_count: int = Field(alias="INSTANCE_COUNT", ge=1, description="The endpoint's, as configured.")

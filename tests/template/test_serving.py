@@ -122,7 +122,9 @@ class TestVerification:
         settings = serving.settings
         check = CheckSettings.from_environment()
         assert check.model_package_arn_prefix == settings.model_package_arn_prefix
-        assert SmokeTestSettings.from_environment().endpoint_name == settings.prefix
+        smoke_test = SmokeTestSettings.from_environment()
+        assert smoke_test.endpoint_name == settings.prefix
+        assert smoke_test.instance_count == settings.serving.instance_count
         recommend = functions["verify_model.handler.smoke_test"]["RECOMMEND_FUNCTION"]["Ref"]
         assert _resources(serving)[recommend]["Properties"]["Handler"] == "recommend.handler.handler"
 

@@ -93,6 +93,8 @@ class Cloud:
     package: dict[str, Any]
     stack_status: str = "UPDATE_IN_PROGRESS"
     invoke_endpoint: Reply = field(default_factory=lambda: scores_of(*SCORES))
+    other_instances: list[Reply] = field(default_factory=list)
+    """What answers before `invoke_endpoint` does, each once."""
     invoke_function: Callable[[dict[str, Any]], Reply] = api
     describe_package: Reply | None = None
     asked: list[tuple[str, Any]] = field(default_factory=list)
@@ -135,7 +137,7 @@ class Cloud:
         assert urlsplit(request.url).path == f"/endpoints/{ENDPOINT}/invocations"
         assert request.body is not None
         self.asked.append(("InvokeEndpoint", json.loads(request.body)))  # type: ignore[arg-type]
-        return self.invoke_endpoint
+        return self.other_instances.pop(0) if self.other_instances else self.invoke_endpoint
 
     def _Invoke(self, request: AWSPreparedRequest) -> Reply:
         assert urlsplit(request.url).path == f"/2015-03-31/functions/{FUNCTION}/invocations"
@@ -181,6 +183,7 @@ def cloud(clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("MODEL_PACKAGE_ARN_PREFIX", PREFIX)
     monkeypatch.setenv("ENDPOINT_NAME", ENDPOINT)
     monkeypatch.setenv("RECOMMEND_FUNCTION", FUNCTION)
+    monkeypatch.setenv("INSTANCE_COUNT", "1")
     yield fake
     for client in clients.values():
         client.meta.events.unregister("before-send", unique_id="fake")

@@ -57,6 +57,23 @@ def test_the_api_is_asked_for_the_references_user(cloud: Cloud) -> None:
     assert sent["requestContext"]["requestId"] == Context.aws_request_id
 
 
+@pytest.mark.parametrize(("instances", "questions"), [(1, 1), (2, 6), (5, 15), (100, 30)])
+def test_the_endpoint_is_asked_until_each_instance_has_probably_answered(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, instances: int, questions: int
+) -> None:
+    monkeypatch.setenv("INSTANCE_COUNT", str(instances))
+    smoke_test()
+
+    assert cloud.operations().count("InvokeEndpoint") == questions
+
+
+def test_one_instance_of_another_model(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSTANCE_COUNT", "2")
+    cloud.other_instances = [cloud.invoke_endpoint, cloud.invoke_endpoint, scores_of(0.9, 0.9, 0.9)]
+
+    assert "3 of 3 scores differ" in said()
+
+
 @pytest.mark.parametrize("difference", [0.0, 1e-6, -1e-6])
 def test_scores_may_differ_by_a_millionth(cloud: Cloud, difference: float) -> None:
     cloud.invoke_endpoint = scores_of(SCORES[0] + difference * 0.999, *SCORES[1:])
