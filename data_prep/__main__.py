@@ -198,8 +198,11 @@ def _progress() -> Iterator[Progress]:
         yield _Log()
         return
     with ProgressBar(console=console, transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda doing, share: bar.update(task, description=doing, completed=share)
+        # It moves to and fro until a share is known.
+        task = bar.add_task("", total=None)
+        yield lambda doing, share: bar.update(
+            task, description=doing, completed=share, total=1.0 if share else None
+        )
 
 
 class _Log:

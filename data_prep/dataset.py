@@ -59,11 +59,12 @@ class Dataset:
 
 
 def read_dataset(
-    data: InputData, *, settings: PrepareSettings, scratch: Path, report: Callable[[int], None]
+    data: InputData, *, settings: PrepareSettings, scratch: Path, report: Callable[[str, float], None]
 ) -> Dataset:
-    """Read and split the ratings, with files in `scratch`; `report` gets the number of ratings read so far.
+    """Read and split the ratings, with files in `scratch`.
 
-    Raises DataError for any line, and any disagreement between files, that breaks a rule.
+    `report` gets (what is being done, share done from 0 to 1), which is 0 as long as the number of ratings is
+    not known. Raises DataError for any line, and any disagreement between files, that breaks a rule.
     """
     return _Reader(data, settings, scratch).read(report)
 
@@ -84,7 +85,7 @@ class _Reader:
         self._duplicates = 0
         self._first_duplicate: tuple[int, int, int] | None = None
 
-    def read(self, report: Callable[[int], None]) -> Dataset:
+    def read(self, report: Callable[[str, float], None]) -> Dataset:
         raw = self._read_files(report)
         self._user_ids, user_codes = self._users.sorted_ids()
         self._movie_ids, movie_codes = self._movies.sorted_ids()
@@ -92,7 +93,10 @@ class _Reader:
         user_ratings = np.zeros(len(self._users), dtype=np.int64)
         ratings, likes = (np.zeros(len(self._movies), dtype=np.int64) for _ in range(2))
         times: list[int] = []
+        split, total = 0, len(raw)
         for rows in self._ranges(raw, _places(user_codes), _places(movie_codes)):
+            split += len(rows)
+            report("Splitting the ratings", 0.5 + 0.5 * split / total)
             training, testing = self._split_range(rows)
             chosen = take(rows, training)
             train.append(chosen)
@@ -130,7 +134,7 @@ class _Reader:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def _read_files(self, report: Callable[[int], None]) -> Spool:
+    def _read_files(self, report: Callable[[str, float], None]) -> Spool:
         raw = self._spool("read")
         for part, file in self._files:
             for block in ahead(file.blocks()):
@@ -143,7 +147,7 @@ class _Reader:
                 self._timed &= block.times is not None
                 raw.append(rows)
                 self._read[part] += len(rows)
-                report(len(raw))
+                report(f"Reading the ratings ({len(raw):,})", 0.0)
         if isinstance(self._split, LastOfUser) and not self._timed:
             raise DataError(
                 self._files[0][1].path,

@@ -253,7 +253,7 @@ class _Planner:
             self._data,
             settings=settings,
             scratch=self._scratch,
-            report=lambda rows: self._progress(f"Reading the ratings ({rows:,})", 0.0),
+            report=lambda doing, share: self._progress(doing, 0.4 * share),
         )
         self._progress("Writing the catalog and the histories", 0.4)
         described = describe(

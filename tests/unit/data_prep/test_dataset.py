@@ -23,7 +23,7 @@ Read = Callable[..., Dataset]
 def _read(source: Path, scratch: Path, chosen: PrepareSettings) -> Dataset:
     scratch.mkdir(exist_ok=True)
     with open_input(source, max_bad_rows=chosen.max_bad_rows) as data:
-        return read_dataset(data, settings=chosen, scratch=scratch, report=lambda _: None)
+        return read_dataset(data, settings=chosen, scratch=scratch, report=lambda *_: None)
 
 
 @pytest.fixture

@@ -4,10 +4,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.progress import Progress
 from typer.testing import CliRunner
 
+from data_prep import __main__ as main
 from data_prep.__main__ import app
 from data_prep.manifest import Manifest
 from data_prep.prepare import read_finished
@@ -117,6 +120,24 @@ def test_a_write_that_fails_names_the_place(
     code, _, errors = _run(write_zip(small), "--out", out)
     assert code == 1
     assert _error(errors).startswith(f"error: {out}: {message}")
+
+
+def test_the_bar_shows_a_share_as_soon_as_one_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars: list[Progress] = []
+
+    class Seen(Progress):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            bars.append(self)
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(main, "ProgressBar", Seen)
+    with main._progress() as progress:
+        (task,) = bars[0].tasks
+        progress("Reading the ratings (65,536)", 0.0)
+        assert (task.description, task.total) == ("Reading the ratings (65,536)", None)
+        progress("Splitting the ratings", 0.3)
+        assert (task.description, task.total, task.completed) == ("Splitting the ratings", 1.0, 0.3)
 
 
 def test_it_runs_as_a_module() -> None:

@@ -356,12 +356,14 @@ def test_nothing_liked_is_refused(small: dict[str, bytes], write_folder: Writer,
 
 
 def test_progress_only_grows(small: dict[str, bytes], write_folder: Writer, tmp_path: Path) -> None:
-    shares: list[float] = []
+    steps: list[tuple[str, float]] = []
     prepare(
         write_folder(small),
         tmp_path / "out",
         settings=PrepareSettings(),
-        progress=lambda _, share: shares.append(share),
+        progress=lambda doing, share: steps.append((doing, share)),
     )
+    assert ("Splitting the ratings", 0.4) in steps
+    shares = [share for _, share in steps]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
