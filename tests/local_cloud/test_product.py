@@ -483,6 +483,8 @@ def test_both_models_of_a_canary_answer_though_their_columns_differ(demo: Demo) 
         if not deployed(served):
             sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=served)
             wait_for(lambda: deployed(served), timeout=120)
+        sagemaker.delete_endpoint_config(EndpointConfigName="canary")
+        sagemaker.delete_model(ModelName="canary")
     packages = client.packages()
     assert (packages[0], packages[-1]) == (second, second)
     # In the canary, chance decides who answers.
