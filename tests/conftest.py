@@ -13,6 +13,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
+from hypothesis import settings
 
 from ops.datasets import fetch_movielens_100k
 
@@ -23,6 +24,11 @@ ROOT = Path(__file__).parents[1]
 
 # Numba's compiled code, for every process that a test starts: compiled once, not by each.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / "build" / "numba"))
+
+
+# How long a generated case takes says more of what else the machine does.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
