@@ -7,12 +7,14 @@ checked; no Docker is involved. boto3 is left out because Lambda's Python runtim
 A bundle depends on nothing but the checkout: the same commit gives the same files.
 """
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from ops.errors import OperationError
@@ -43,54 +45,68 @@ def bundle_functions(destination: Path = FUNCTIONS) -> list[Path]:
     Raises:
         OperationError: the wheels could not be installed.
     """
-    destination.mkdir(parents=True, exist_ok=True)
-    return [_bundle(function, destination) for function in SHARED_PACKAGES]
+    with _alone_in(destination):
+        return [_bundle(function, destination) for function in SHARED_PACKAGES]
 
 
 def lay_out_image(destination: Path = IMAGES) -> Path:
-    """Make the folder that the image of data preparation is built from, and return it.
+    """Make the folder that the image of data preparation is built from, and return it; a current one stays.
 
     Whoever builds it installs the same locked packages, with their hashes checked, as the function carries.
 
     Raises:
         OperationError: the packages could not be read from uv.lock.
     """
-    destination.mkdir(parents=True, exist_ok=True)
-    target = destination / "prepare_data"
     package = ROOT / "data_prep"
-    with tempfile.TemporaryDirectory(dir=destination) as scratch:
-        layout = Path(scratch) / target.name
-        shutil.copytree(
-            package, layout / package.name, ignore=shutil.ignore_patterns("__pycache__", "Dockerfile")
-        )
+    requirements = _locked_requirements("prepare_data_image")
+
+    def lay_out(layout: Path) -> None:
+        ignored = shutil.ignore_patterns("__pycache__", "Dockerfile")
+        shutil.copytree(package, layout / package.name, ignore=ignored)
         shutil.copy(package / "Dockerfile", layout)
-        (layout / "requirements.txt").write_text(_locked_requirements("prepare_data_image"))
-        _make_readable(layout)
-        shutil.rmtree(target, ignore_errors=True)
-        layout.rename(target)
-    return target
+        (layout / "requirements.txt").write_text(requirements)
+
+    with _alone_in(destination):
+        return _current(destination / "prepare_data", _digest(requirements, [package]), lay_out)
 
 
 def _bundle(function: str, destination: Path) -> Path:
-    target = destination / function
-    stamp = destination / f".{function}.sha256"
     packages = [ROOT / "lambda" / function, *(ROOT / package for package in SHARED_PACKAGES[function])]
     requirements = _locked_requirements(function)
-    digest = _digest(requirements, packages)
+
+    def lay_out(layout: Path) -> None:
+        wheels = _installed_wheels(requirements, destination.parent / "wheels")
+        shutil.copytree(wheels, layout, dirs_exist_ok=True)
+        for package in packages:
+            shutil.copytree(package, layout / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    return _current(destination / function, _digest(requirements, packages), lay_out)
+
+
+def _current(target: Path, digest: str, lay_out: Callable[[Path], None]) -> Path:
+    """Let `lay_out` make the folder `target`, unless it has been made for the same `digest`."""
+    stamp = target.with_name(f".{target.name}.sha256")
     if target.is_dir() and stamp.is_file() and stamp.read_text() == digest:
         return target
     stamp.unlink(missing_ok=True)
-    wheels = _installed_wheels(requirements, destination.parent / "wheels")
-    with tempfile.TemporaryDirectory(dir=destination) as scratch:
-        layout = Path(scratch) / function
-        shutil.copytree(wheels, layout)
-        for package in packages:
-            shutil.copytree(package, layout / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        layout = Path(scratch) / target.name
+        layout.mkdir()
+        lay_out(layout)
         _make_readable(layout)
         shutil.rmtree(target, ignore_errors=True)
         layout.rename(target)
     stamp.write_text(digest)
     return target
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let one process at a time make what is in `folder`: two syntheses may run at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _locked_requirements(function: str) -> str:

@@ -6,6 +6,9 @@ import importlib.metadata
 import os
 import re
 import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -139,3 +142,28 @@ def test_the_image_is_built_from_the_package_and_its_locked_packages(tmp_path: P
     lines = files[Path("Dockerfile")].decode().splitlines()
     assert f"FROM python:{bundle.PYTHON_VERSION}-slim" in lines
     assert 'ENTRYPOINT ["python", "-m", "data_prep"]' in lines
+
+
+def test_syntheses_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most = [], 0
+    digest = bundle._digest
+
+    def watched(requirements: str, packages: Iterable[Path]) -> str:
+        nonlocal most
+        running.append(1)
+        most = max(most, len(running))
+        time.sleep(0.02)
+        running.pop()
+        return digest(requirements, packages)
+
+    monkeypatch.setattr(bundle, "SHARED_PACKAGES", {"first_model": ()})
+    monkeypatch.setattr(bundle, "_digest", watched)
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda _: bundle.bundle_functions(tmp_path / "functions"), range(8)))
+    assert made == [[tmp_path / "functions" / "first_model"]] * 8
+    assert most == 1
+
+
+def test_a_current_image_folder_stays(tmp_path: Path) -> None:
+    untouched = bundle.lay_out_image(tmp_path).stat().st_ino
+    assert bundle.lay_out_image(tmp_path).stat().st_ino == untouched
