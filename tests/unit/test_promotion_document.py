@@ -63,7 +63,8 @@ def test_every_variable_is_one_that_a_workflow_reads(text: str) -> None:
         read |= {f"{environment}_{kind}_ROLE_ARN" for environment in environments}
 
     told = set(re.findall(r"`([A-Z][A-Z_]+)`", text))
-    assert told == read
+    # What a person's shell has is no matter of the workflows.
+    assert told - {"AWS_PROFILE"} == read
 
 
 def test_links_lead_somewhere(text: str) -> None:

@@ -325,7 +325,7 @@ def test_a_killed_run_leaves_nothing_that_can_be_read(
     run.send_signal(signal.SIGKILL)
     run.wait()
     run.stdout.close()
-    assert not list(out.glob("*/manifest.json"))
+    assert not list(out.glob("[!.]*/manifest.json"))
     # Any run after it removes what is left, whatever it prepares itself.
     assert len(list(out.iterdir())) == 1
     digest = prepare(source, out, settings=PrepareSettings(seed=1)).digest

@@ -30,7 +30,7 @@ def test_preparation_empties_folders_and_sets_the_environment(tmp_path: Path) ->
         (tmp_path / stale).mkdir(parents=True)
     (tmp_path / "numba").mkdir()
     Settings("127.0.0.1", 4599, tmp_path).prepare()
-    assert {each.name for each in tmp_path.iterdir()} == {"tmp", "jobs", "numba"}
+    assert {each.name for each in tmp_path.iterdir()} == {"tmp", "jobs", "images", "numba"}
     assert not list((tmp_path / "tmp").iterdir())
     assert not list((tmp_path / "jobs").iterdir())
     assert "AWS_PROFILE" not in os.environ

@@ -3,7 +3,7 @@ import re
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from local_cloud.sagemaker.cloudformation import TYPES, ResourceType, _generated_name
+from local_cloud.sagemaker.cloudformation import TYPES, ResourceType, generated_name
 
 
 @pytest.mark.parametrize("resource_type", TYPES, ids=lambda each: each.type_name)
@@ -21,7 +21,7 @@ def test_attributes_are_known_to_the_registry(resource_type: type[ResourceType])
 
 
 @pytest.mark.parametrize("logical_id", ["Model", "X" * 80])
-def test_generated_names_are_valid_and_new(logical_id: str) -> None:
-    names = {_generated_name(logical_id) for _ in range(20)}
+def testgenerated_names_are_valid_and_new(logical_id: str) -> None:
+    names = {generated_name(logical_id) for _ in range(20)}
     assert len(names) == 20
     assert all(re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name) for name in names)
