@@ -20,6 +20,7 @@ from local_cloud.sagemaker.scope import Scope
 logger = logging.getLogger("sagemaker")
 
 _INTERVAL_SECONDS = 0.5
+_FLUSH_SECONDS = 30.0
 _EVENTS_PER_CALL = 1000
 _METRICS_PER_CALL = 500
 _VALUES_PER_METRIC = 150
@@ -101,7 +102,7 @@ class Metrics:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._data: queue.SimpleQueue[tuple[Scope, Datum]] = queue.SimpleQueue()
+        self._data: queue.SimpleQueue[tuple[Scope, Datum] | threading.Event] = queue.SimpleQueue()
         threading.Thread(target=self._deliver, daemon=True, name="sagemaker-metrics").start()
 
     def put(self, scope: Scope, data: Sequence[Datum]) -> None:
@@ -109,12 +110,19 @@ class Metrics:
         for datum in data:
             self._data.put((scope, datum))
 
+    def flush(self) -> None:
+        """Wait until CloudWatch has what was handed over, or has refused it."""
+        delivered = threading.Event()
+        self._data.put(delivered)
+        delivered.wait(_FLUSH_SECONDS)
+
     def _deliver(self) -> None:
         while True:
-            batch = [self._data.get()]
+            taken = [self._data.get()]
             time.sleep(_INTERVAL_SECONDS)
             for _ in range(self._data.qsize()):
-                batch.append(self._data.get())
+                taken.append(self._data.get())
+            batch = [entry for entry in taken if isinstance(entry, tuple)]
             batch.sort(key=lambda entry: (entry[0].account, entry[0].region, entry[1].namespace))
             for (scope, namespace), entries in groupby(
                 batch, key=lambda entry: (entry[0], entry[1].namespace)
@@ -122,6 +130,9 @@ class Metrics:
                 requests = list(as_requests([datum for _, datum in entries]))
                 for start in range(0, len(requests), _METRICS_PER_CALL):
                     self._send(scope, namespace, requests[start : start + _METRICS_PER_CALL])
+            for entry in taken:
+                if isinstance(entry, threading.Event):
+                    entry.set()
 
     def _send(self, scope: Scope, namespace: str, requests: Sequence[Mapping[str, Any]]) -> None:
         try:

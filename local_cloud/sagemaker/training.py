@@ -248,6 +248,8 @@ class TrainingJob:
             return self._watch(container)
         finally:
             log.close()
+            # Who waits for the job's end asks for its metrics next.
+            self._context.metrics.flush()
 
     def _watch(self, container: Container) -> tuple[int, bool]:
         deadline = time.monotonic() + self._record["StoppingCondition"]["MaxRuntimeInSeconds"]
