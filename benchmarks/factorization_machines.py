@@ -255,6 +255,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         write_data(folder, options.rows, text="xlearn" in options.engines)
+        # What the system still writes to the disk would slow down whoever comes first.
+        os.sync()
         results: dict[str, list[Result]] = {engine: [] for engine in options.engines}
         loads = []
         for engine, result in rounds(options, folder):
