@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -141,11 +141,17 @@ class Metrics:
             logger.warning("%d metrics of %s are lost: %s", len(requests), namespace, error)
 
 
+def _next_second(moment: datetime) -> datetime:
+    """CloudWatch counts in seconds; an earlier one could lie before the start of the job that is measured."""
+    whole = moment.replace(microsecond=0)
+    return whole if whole == moment else whole + timedelta(seconds=1)
+
+
 def as_requests(data: Sequence[Datum]) -> Iterator[dict[str, Any]]:
     """Yield measurements as members of PutMetricData's ``MetricData``: values with their counts."""
     together: dict[tuple[Any, ...], Counter[float]] = {}
     for datum in data:
-        moment = None if datum.timestamp is None else datum.timestamp.replace(microsecond=0)
+        moment = None if datum.timestamp is None else _next_second(datum.timestamp)
         key = (datum.name, datum.unit, moment, tuple(datum.dimensions.items()))
         together.setdefault(key, Counter())[datum.value] += 1
     for (name, unit, moment, dimensions), counted in together.items():

@@ -20,11 +20,12 @@ def test_values_of_a_metric_and_second_go_together() -> None:
         "MetricName": "m",
         "Unit": "Microseconds",
         "Dimensions": [{"Name": "EndpointName", "Value": "e"}],
-        "Timestamp": MOMENT.replace(microsecond=0),
+        # Not before the moment itself: that could be before the job's start.
+        "Timestamp": MOMENT.replace(second=6, microsecond=0),
         "Values": [1, 2],
         "Counts": [2.0, 1.0],
     }
-    assert later["Timestamp"].second == 6
+    assert later["Timestamp"].second == 7
     assert variant["Dimensions"][1] == {"Name": "VariantName", "Value": "v"}
 
 
