@@ -3,7 +3,9 @@
 A prepared data set is stored under `<digest>/`, its manifest last: one that has a manifest is complete.
 """
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from io import FileIO
 from pathlib import Path, PurePosixPath
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 RATINGS_PREFIX = "ratings/"
 _MISSING = {"404", "NoSuchKey"}
+_BLOCK_BYTES = 1 << 20
 # As many as one request deletes.
 _DELETED_AT_ONCE = 1000
 
@@ -162,13 +165,32 @@ def upload_prepared(store: Prefix, folder: Path, prepared: Manifest) -> None:
         store.put(folder / name, name)
 
 
+def size_of(s3: "S3Client", bucket: str, key: str) -> int:
+    """The object's size in bytes. Raises DataError if there is none."""
+    with _there_must_be(bucket, key):
+        return s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
+
+
+def sha256_of(s3: "S3Client", bucket: str, key: str) -> str:
+    """The hexadecimal SHA-256 of an object, read block by block. Raises DataError if there is none."""
+    checksum = hashlib.sha256()
+    with _there_must_be(bucket, key):
+        for block in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_BLOCK_BYTES):
+            checksum.update(block)
+    return checksum.hexdigest()
+
+
 def _download(s3: "S3Client", bucket: str, key: str, path: Path) -> None:
-    try:
+    with _there_must_be(bucket, key):
         s3.download_file(bucket, key, str(path))
+
+
+@contextmanager
+def _there_must_be(bucket: str, key: str) -> Iterator[None]:
+    try:
+        yield
     except ClientError as error:
         if error.response["Error"]["Code"] not in _MISSING:
             raise
-        reason = "there is no such object"
-        raise DataError(
-            f"s3://{bucket}/{key}", reason, remedy="Give the key of an uploaded data set"
-        ) from error
+        reason, remedy = "there is no such object", "Give the key of an uploaded data set"
+        raise DataError(f"s3://{bucket}/{key}", reason, remedy=remedy) from error

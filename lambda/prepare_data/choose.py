@@ -1,13 +1,10 @@
 """Decides whether ratings are prepared by the function or in AWS Batch, and what the jobs there run."""
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
-from botocore.exceptions import ClientError
 
 from data_prep import storage
-from data_prep.errors import DataError
 from data_prep.manifest import PrepareSettings, dataset_digest
 from prepare_data.messages import Commands, PrepareRequest, RatingsChoice
 from prepare_data.prepare import requested_ratings
@@ -17,7 +14,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _MIB = 1 << 20
-_BLOCK_BYTES = 1 << 20
 
 logger = Logger(child=True)
 
@@ -31,14 +27,16 @@ def choose_preparation(
         data_prep.errors.DataError: there are no ratings, or their key cannot be used.
     """
     bucket, key = requested_ratings(request, settings, s3)
-    size = _size(s3, bucket, key)
+    size = storage.size_of(s3, bucket, key)
     if size <= batch.above_mib * _MIB:
         logger.info("The function prepares these ratings", bucket=bucket, key=key, bytes=size)
         return RatingsChoice(bucket=bucket, key=key, home="lambda")
     preparation = settings.preparation.model_copy(update={"shards": batch.shards})
     # As the preparation names the data set that is this one file.
     digest = dataset_digest(
-        name=storage.file_name(bucket, key), sha256=_sha256(s3, bucket, key), settings=preparation
+        name=storage.file_name(bucket, key),
+        sha256=storage.sha256_of(s3, bucket, key),
+        settings=preparation,
     )
     prepared = f"s3://{settings.prepared_bucket}"
     logger.info("AWS Batch prepares these ratings", bucket=bucket, key=key, bytes=size, digest=digest)
@@ -53,24 +51,6 @@ def choose_preparation(
             finish=("finish", f"{prepared}/{digest}"),
         ),
     )
-
-
-def _size(s3: "S3Client", bucket: str, key: str) -> int:
-    try:
-        return s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in {"404", "NoSuchKey", "NotFound"}:
-            raise
-        raise DataError(
-            f"s3://{bucket}/{key}", "there is no such object", remedy="Give the key of uploaded ratings"
-        ) from error
-
-
-def _sha256(s3: "S3Client", bucket: str, key: str) -> str:
-    checksum = hashlib.sha256()
-    for block in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_BLOCK_BYTES):
-        checksum.update(block)
-    return checksum.hexdigest()
 
 
 def _options(preparation: PrepareSettings) -> list[str]:
