@@ -18,7 +18,7 @@ from infra.environment import BatchSettings, Environment
 from infra.errors import ConfigurationError
 from infra.log_group import log_group
 from infra.permission import allow
-from infra.storage import RATINGS_PREFIX, StorageStack
+from infra.storage import StorageStack
 
 _ZONES: Final = 2
 _ATTEMPTS: Final = 2
@@ -277,20 +277,15 @@ class PreparationJobs(Construct):
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
             description="What data preparation in AWS Batch may do",
         )
-        allow(role, "s3:ListBucket", on=[storage.raw.bucket_arn, storage.prepared.bucket_arn])
-        allow(
-            role,
-            "s3:GetObject",
-            on=storage.objects(storage.raw, f"{RATINGS_PREFIX}*"),
-            because="Whoever uploads ratings names them",
-        )
+        storage.allow_to_read_ratings(role)
+        allow(role, "s3:ListBucket", on=storage.prepared.bucket_arn)
         allow(
             role,
             *("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"),
             on=storage.objects(storage.prepared, "*"),
             because="Prepared data lies under its digest, which each run decides; working files go again",
         )
-        allow(role, "kms:Decrypt", "kms:GenerateDataKey", on=storage.key.key_arn)
+        allow(role, "kms:GenerateDataKey", on=storage.key.key_arn)
         execution_role = iam.Role(
             self,
             "ExecutionRole",

@@ -1,6 +1,7 @@
 """What keeps data: the key, the buckets, the model registry."""
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
@@ -9,6 +10,7 @@ from constructs import Construct
 from infra.auto_delete import own_auto_delete_logs
 from infra.environment import Environment
 from infra.environment_stack import EnvironmentStack
+from infra.permission import allow
 
 RATINGS_PREFIX = "ratings/"
 SCORES_PREFIX = "scores/"
@@ -61,6 +63,17 @@ class StorageStack(EnvironmentStack):
     def objects(self, bucket: s3.IBucket, pattern: str) -> str:
         """Return the ARN of the objects of `bucket` that `pattern` names, for another stack's permissions."""
         return f"{self.export_value(bucket.bucket_arn)}/{pattern}"
+
+    def allow_to_read_ratings(self, role: iam.Role) -> None:
+        """Let `role` list and read the ratings that were uploaded."""
+        allow(role, "s3:ListBucket", on=self.raw.bucket_arn)
+        allow(
+            role,
+            "s3:GetObject",
+            on=self.objects(self.raw, f"{RATINGS_PREFIX}*"),
+            because="Whoever uploads ratings names them",
+        )
+        allow(role, "kms:Decrypt", on=self.key.key_arn)
 
     def _access_log_bucket(self) -> s3.Bucket:
         return s3.Bucket(

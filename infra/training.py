@@ -13,7 +13,7 @@ from infra.function import BundledFunction
 from infra.permission import allow
 from infra.preparation_jobs import PreparationJobs
 from infra.release import Release
-from infra.storage import MODELS_PREFIX, RATINGS_PREFIX, StorageStack
+from infra.storage import MODELS_PREFIX, StorageStack
 from infra.training_workflow import Preparation, TrainingWorkflow
 from infra.triggers import Triggers
 
@@ -101,12 +101,15 @@ class TrainingStack(EnvironmentStack):
             description="Turns ratings into training data",
             environment={},
         )
+        role = function.execution_role
+        allow(role, "s3:ListBucket", on=storage.prepared.bucket_arn)
         allow(
-            function.execution_role,
-            *("s3:AbortMultipartUpload", "s3:PutObject"),
+            role,
+            *("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"),
             on=storage.objects(storage.prepared, "*"),
             because="Prepared data lies under its digest, which each run decides",
         )
+        allow(role, "kms:GenerateDataKey", on=storage.key.key_arn)
         return function
 
     def _large_preparation(
@@ -153,7 +156,7 @@ class TrainingStack(EnvironmentStack):
         description: str,
         environment: Mapping[str, str],
     ) -> BundledFunction:
-        """A function of the bundle `prepare_data`, which may read ratings and prepared data."""
+        """A function of the bundle `prepare_data`, which may read ratings."""
         function = BundledFunction(
             self,
             construct_id,
@@ -180,20 +183,7 @@ class TrainingStack(EnvironmentStack):
             },
         )
         role = function.execution_role
-        allow(role, "s3:ListBucket", on=[storage.raw.bucket_arn, storage.prepared.bucket_arn])
-        allow(
-            role,
-            "s3:GetObject",
-            on=storage.objects(storage.raw, f"{RATINGS_PREFIX}*"),
-            because="Whoever uploads ratings names them",
-        )
-        allow(
-            role,
-            "s3:GetObject",
-            on=storage.objects(storage.prepared, "*"),
-            because="Prepared data lies under its digest, which each run decides",
-        )
-        allow(role, "kms:Decrypt", "kms:GenerateDataKey", on=storage.key.key_arn)
+        storage.allow_to_read_ratings(role)
         return function
 
     def _evaluate_model(
