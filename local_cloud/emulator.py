@@ -34,7 +34,8 @@ from ministack.services import (
     s3,
     stepfunctions,
 )
-from ministack.services.cloudformation import custom_resource, handlers, provisioners, stacks
+from ministack.services.cloudformation import custom_resource, provisioners, stacks
+from ministack.services.cloudformation import handlers as stack_actions
 
 from local_cloud.alarm_evaluation import AlarmRule
 from local_cloud.batch import cloudformation as batch_cloudformation
@@ -75,7 +76,7 @@ _EXTENSION_POINTS: Mapping[Any, Sequence[str]] = {
         "_CUSTOM_NAME_REPLACEMENT",
     ),
     stacks: ("_runs_on_worker_thread",),
-    handlers: ("_ACTION_HANDLERS",),
+    stack_actions: ("_ACTION_HANDLERS",),
     cloudformation_service: ("_change_sets", "_stacks"),
     s3: ("_bucket_tags", "_delete_bucket"),
     iam: ("_create_oidc_provider", "_delete_oidc_provider"),
@@ -163,7 +164,8 @@ def install(settings: Settings) -> SageMaker:
     _install_batch_api(batch)
     _install_state_machine_integrations(sagemaker, batch)
     _install_resource_types(sagemaker)
-    _install_batch_resource_types(batch)
+    for resource_type in batch_cloudformation.TYPES:
+        _install_resource_type(resource_type(batch))
     _install_identity_provider_type()
     _have_asset_images(images)
     _install_corrections()
@@ -273,11 +275,8 @@ def _install_state_machine_integrations(sagemaker: SageMaker, batch: Batch) -> N
 def _install_resource_types(sagemaker: SageMaker) -> None:
     types = [resource_type(sagemaker) for resource_type in cloudformation.TYPES]
     for handler in types:
-        provisioners._RESOURCE_HANDLERS[handler.type_name] = _provisioner(handler)
-        provisioners._REPLACING_PROPERTIES[handler.type_name] = tuple(handler.create_only)
+        _install_resource_type(handler)
         provisioners._STACK_TAG_PROPERTY[handler.type_name] = ("Tags", "list")
-        if handler.name_property is not None:
-            provisioners._CUSTOM_NAME_REPLACEMENT[handler.type_name] = {"name": handler.name_property}
 
     # The handlers call the gateway and wait, which would block MiniStack's event loop.
     names = {handler.type_name for handler in types}
@@ -285,28 +284,15 @@ def _install_resource_types(sagemaker: SageMaker) -> None:
     stacks._runs_on_worker_thread = lambda type_name: type_name in names or runs_on_worker_thread(type_name)
 
 
-def _provisioner(handler: cloudformation.ResourceType) -> dict[str, Callable[..., Any]]:
-    return {
+def _install_resource_type(handler: cloudformation.ResourceType | batch_cloudformation.ResourceType) -> None:
+    provisioners._RESOURCE_HANDLERS[handler.type_name] = {
         "create": lambda logical_id, properties, _stack: handler.create(_scope(), logical_id, properties),
         "update": lambda arn, old, new, _stack: handler.update(_scope(), arn, old, new),
         "delete": lambda arn, _properties: handler.delete(_scope(), arn),
     }
-
-
-def _install_batch_resource_types(batch: Batch) -> None:
-    for resource_type in batch_cloudformation.TYPES:
-        handler = resource_type(batch)
-        provisioners._RESOURCE_HANDLERS[handler.type_name] = _batch_provisioner(handler)
-        provisioners._REPLACING_PROPERTIES[handler.type_name] = handler.create_only
+    provisioners._REPLACING_PROPERTIES[handler.type_name] = tuple(handler.create_only)
+    if handler.name_property is not None:
         provisioners._CUSTOM_NAME_REPLACEMENT[handler.type_name] = {"name": handler.name_property}
-
-
-def _batch_provisioner(handler: batch_cloudformation.ResourceType) -> dict[str, Callable[..., Any]]:
-    return {
-        "create": lambda logical_id, properties, _stack: handler.made(_scope(), logical_id, properties),
-        "update": lambda arn, old, new, _stack: handler.changed(_scope(), arn, old, new),
-        "delete": lambda arn, _properties: handler.removed(_scope(), arn),
-    }
 
 
 def _install_identity_provider_type() -> None:
@@ -711,7 +697,7 @@ def _count_outputs_as_changes() -> None:
     MiniStack compares resources alone: a stack that comes to export something for another stack would stay as
     it is, and the other one could not import it.
     """
-    create = handlers._ACTION_HANDLERS["CreateChangeSet"]
+    create = stack_actions._ACTION_HANDLERS["CreateChangeSet"]
 
     @functools.wraps(create)
     def create_with_outputs(parameters: Any) -> Any:
@@ -729,7 +715,7 @@ def _count_outputs_as_changes() -> None:
                 }
         return answer
 
-    handlers._ACTION_HANDLERS["CreateChangeSet"] = create_with_outputs
+    stack_actions._ACTION_HANDLERS["CreateChangeSet"] = create_with_outputs
 
 
 _SECONDS_BETWEEN_EVICTIONS = 60.0

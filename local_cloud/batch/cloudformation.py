@@ -24,11 +24,9 @@ class ResourceType:
     type_name: ClassVar[str]
     name: ClassVar[str]
     """As in the operations' parameters: ``jobQueue``."""
-    create: ClassVar[str]
-    update: ClassVar[str]
-    delete: ClassVar[str]
+    operations: ClassVar[tuple[str, str | None, str]]
+    """What creates, updates and deletes one; what cannot be updated is created again."""
     create_only: ClassVar[tuple[str, ...]] = ()
-    has_state: ClassVar[bool] = True
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
@@ -39,26 +37,29 @@ class ResourceType:
         """The property with the resource's name."""
         return f"{self.name[0].upper()}{self.name[1:]}Name"
 
-    def made(self, scope: Scope, logical_id: str, properties: Properties) -> Resource:
+    def create(self, scope: Scope, logical_id: str, properties: Properties) -> Resource:
         """Create a resource. Raises HandlerError."""
         named = {self.name_property: generated_name(logical_id), **_without_policies(properties)}
-        return self._resource(self._call(scope, self.create, named))
+        return self._resource(self._call(scope, self.operations[0], named))
 
-    def changed(self, scope: Scope, arn: str, _old: Properties, new: Properties) -> Resource:
+    def update(self, scope: Scope, arn: str, _old: Properties, new: Properties) -> Resource:
         """Change a resource in place. Raises HandlerError."""
-        if not self.update:
+        operation = self.operations[1]
+        if operation is None:
             # A job definition is registered again: a new revision, with a new ARN.
             name = arn.rpartition("/")[2].partition(":")[0]
-            created = self._call(scope, self.create, {**_without_policies(new), self.name_property: name})
+            created = self._call(
+                scope, self.operations[0], {**_without_policies(new), self.name_property: name}
+            )
             if _keeps_revisions(new):
                 self._kept.add(arn)
-            self.removed(scope, arn)
+            self.delete(scope, arn)
             return self._resource(created)
-        known = model().operation_model(self.update).input_shape.members
+        known = model().operation_model(operation).input_shape.members
         given = {key: value for key, value in new.items() if key[0].lower() + key[1:] in known}
-        return self._resource(self._call(scope, self.update, {**given, self.name: arn}))
+        return self._resource(self._call(scope, operation, {**given, self.name: arn}))
 
-    def removed(self, scope: Scope, arn: str) -> None:
+    def delete(self, scope: Scope, arn: str) -> None:
         """Delete a resource; one that is gone is fine. Raises HandlerError.
 
         A revision that an update has left active stays so.
@@ -66,9 +67,11 @@ class ResourceType:
         if arn in self._kept:
             return
         with contextlib.suppress(_GoneError):
-            if self.has_state:
-                self._call(scope, self.update, {self.name: arn, "State": "DISABLED"})
-            self._call(scope, self.delete, {self.name: arn})
+            _, update, delete = self.operations
+            if update is not None:
+                # Only what is disabled can be deleted.
+                self._call(scope, update, {self.name: arn, "State": "DISABLED"})
+            self._call(scope, delete, {self.name: arn})
 
     def _resource(self, answer: Mapping[str, Any]) -> Resource:
         arn = answer[f"{self.name}Arn"]
@@ -109,7 +112,7 @@ class ComputeEnvironment(ResourceType):
 
     type_name = "AWS::Batch::ComputeEnvironment"
     name = "computeEnvironment"
-    create, update, delete = (f"{verb}ComputeEnvironment" for verb in ("Create", "Update", "Delete"))
+    operations = ("CreateComputeEnvironment", "UpdateComputeEnvironment", "DeleteComputeEnvironment")
     create_only = ("ComputeEnvironmentName", "Type")
 
 
@@ -118,7 +121,7 @@ class JobQueue(ResourceType):
 
     type_name = "AWS::Batch::JobQueue"
     name = "jobQueue"
-    create, update, delete = (f"{verb}JobQueue" for verb in ("Create", "Update", "Delete"))
+    operations = ("CreateJobQueue", "UpdateJobQueue", "DeleteJobQueue")
     create_only = ("JobQueueName",)
 
 
@@ -127,9 +130,8 @@ class JobDefinition(ResourceType):
 
     type_name = "AWS::Batch::JobDefinition"
     name = "jobDefinition"
-    create, update, delete = "RegisterJobDefinition", "", "DeregisterJobDefinition"
+    operations = ("RegisterJobDefinition", None, "DeregisterJobDefinition")
     create_only = ("JobDefinitionName",)
-    has_state = False
 
 
 TYPES: tuple[Callable[[Batch], ResourceType], ...] = (ComputeEnvironment, JobQueue, JobDefinition)

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from local_cloud.batch.errors import BatchError
@@ -32,14 +33,14 @@ _KILLED = 137
 _SLOTS = threading.Semaphore(max(2, os.cpu_count() or 1))
 
 
+@dataclass(frozen=True)
 class Runner:
-    """What runs jobs: the images, the processes, the cloud that takes their logs, and where they listen."""
+    """What runs jobs: the cloud that takes their logs, images, processes, and where AWS's services answer."""
 
-    def __init__(self, cloud: Cloud, images: Images, containers: Containers, endpoint: str) -> None:
-        self.cloud = cloud
-        self.images = images
-        self.containers = containers
-        self.endpoint = endpoint
+    cloud: Cloud
+    images: Images
+    containers: Containers
+    endpoint: str
 
 
 class Job:
@@ -176,13 +177,12 @@ class Job:
             self._enter("STARTING")
             stream = f"{self._stream_prefix()}/default/{uuid.uuid4().hex}"
             code, reason = self._attempt(attempt, stream)
-            container = {"exitCode": code, "reason": None, "logStreamName": stream}
-            described = {name: value for name, value in container.items() if value is not None}
+            container = {"exitCode": code, "logStreamName": stream}
             with self._lock:
-                self._record["container"] = described
+                self._record["container"] = container
                 self._record["attempts"].append(
                     {
-                        "container": described,
+                        "container": container,
                         "startedAt": started,
                         "stoppedAt": _now(),
                         "statusReason": reason,

@@ -10,6 +10,7 @@ from typing import Any
 
 from local_cloud.batch.errors import BatchError
 from local_cloud.batch.service import Batch, model
+from local_cloud.sagemaker import service_model
 from local_cloud.sagemaker.scope import Scope
 from local_cloud.sagemaker.states import TaskError
 
@@ -47,30 +48,20 @@ def perform(
 
 
 def to_members(value: Any, shape: Any) -> Any:
-    """Return `value`, whose structures' names begin with capitals, with the service's own names."""
+    """Return `value`, whose structures' names begin with capitals, with the service's own names and types."""
+    return service_model.coerce(_renamed(value, shape), shape)
+
+
+def _renamed(value: Any, shape: Any) -> Any:
     if shape.type_name == "structure" and isinstance(value, Mapping):
         known = {name.lower(): name for name in shape.members}
         named = {known.get(name.lower(), name): item for name, item in value.items()}
         return {
-            name: to_members(item, shape.members[name]) if name in shape.members else item
+            name: _renamed(item, shape.members[name]) if name in shape.members else item
             for name, item in named.items()
-            if item is not None
         }
     if shape.type_name == "list" and isinstance(value, list):
-        return [to_members(item, shape.member) for item in value]
-    if shape.type_name == "map" and isinstance(value, Mapping):
-        return {name: to_members(item, shape.value) for name, item in value.items()}
-    return _scalar(value, shape.type_name)
-
-
-def _scalar(value: Any, type_name: str) -> Any:
-    """CloudFormation and Step Functions accept "1" for 1, "true" for true, and 1 for "1"."""
-    if type_name in {"integer", "long"} and isinstance(value, str) and value.lstrip("-").isdigit():
-        return int(value)
-    if type_name == "boolean" and value in {"true", "false"}:
-        return value == "true"
-    if type_name == "string" and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f"{value:g}"
+        return [_renamed(item, shape.member) for item in value]
     return value
 
 
