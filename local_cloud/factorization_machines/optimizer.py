@@ -54,6 +54,7 @@ class Optimizer:
             np.float32(hyperparameters.eps),
         )
         self._steps = 0
+        self._work = kernel.working_memory(features, factors, self._size, 0)
 
     def run(self, data: Dataset, first: int, last: int) -> Float32:
         """Take the batches numbered `first` up to, not including, `last`.
@@ -63,9 +64,7 @@ class Optimizer:
         """
         bounds = np.minimum(np.arange(first, last + 1) * self._size, len(data))
         scores = np.empty((last - first) * self._size, np.float32)
-        features, factors = self._weights.factors.shape
-        most_entries = int(np.diff(data.rows.indptr[bounds]).max())
-        work = kernel.working_memory(features, factors, self._size, most_entries)
+        work = self._working_memory(int(np.diff(data.rows.indptr[bounds]).max()))
 
         def train(thread: int) -> None:
             kernel.train(
@@ -91,3 +90,10 @@ class Optimizer:
             other.join()
         self._steps += last - first
         return scores
+
+    def _working_memory(self, most_entries: int) -> kernel.Work:
+        """The memory of earlier calls, or a larger one if their batches had fewer entries."""
+        if len(self._work.entry_rows) < most_entries:
+            features, factors = self._weights.factors.shape
+            self._work = kernel.working_memory(features, factors, self._size, most_entries)
+        return self._work
