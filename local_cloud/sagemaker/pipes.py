@@ -53,12 +53,12 @@ class Pipe:
             pipe = self._path.with_name(f"{self._path.name}_{number}")
             os.mkfifo(pipe)
             # Returns when the container opens the other end.
-            with pipe.open("wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
+            with pipe.open("wb", buffering=0) as stream:
                 try:
                     for chunk in () if self._closed.is_set() else self._chunks():
                         stream.write(chunk)
                 except BrokenPipeError:
-                    raise
+                    pass  # The container has read as much as it wants.
                 except Exception as error:
                     self._error = error
                     return
