@@ -34,8 +34,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# This file's folder, where Python looks first, has a `data_prep` that is not the package.
-sys.path.remove(str(Path(__file__).resolve().parent))
+ROOT = Path(__file__).parents[1]
+# The package, not this script, which is called like it.
+sys.path.insert(0, str(ROOT))
 logging.getLogger("sagemaker.config").setLevel(logging.ERROR)
 
 import numpy as np  # noqa: E402
@@ -48,7 +49,6 @@ from data_prep.prepare import prepare  # noqa: E402
 from data_prep.recordio import SparseRecords, decode_sparse, encode_sparse  # noqa: E402
 from ops.datasets import fetch_movielens_100k  # noqa: E402
 
-ROOT = Path(__file__).parents[1]
 GENERATED = Path(tempfile.gettempdir()) / "movie-recommender-benchmark"
 # MovieLens 25M's numbers: https://files.grouplens.org/datasets/movielens/ml-25m-README.html
 FULL = (25_000_095, 162_541, 62_423)

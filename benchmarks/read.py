@@ -1,6 +1,6 @@
 """How fast ratings are read from text: this project, which checks every character, against table readers.
 
-    uv run --with polars --with pandas --with pyarrow python -P benchmarks/read.py
+    uv run --with polars --with pandas --with pyarrow python benchmarks/read.py
 
 The other readers are no dependencies: those that are not installed are left out. All read the same files,
 hot in the page cache, and take turns, so that a busy machine slows all of them; trust the ratios rather than
@@ -10,6 +10,7 @@ the rates. The time is the processor's, over all threads, and beside it the cloc
 import argparse
 import importlib
 import statistics
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -20,6 +21,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from data_prep.formats import open_input
 

@@ -24,13 +24,21 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.recordio import encode_sparse
-from local_cloud.factorization_machines import artifact, decimals, kernel, payloads, records
-from local_cloud.factorization_machines.hyperparameters import Hyperparameters
-from local_cloud.factorization_machines.model import Model
-from local_cloud.factorization_machines.serving import Limits, ModelServer
-
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from data_prep.recordio import encode_sparse  # noqa: E402 - the package, not the script beside this one
+from local_cloud.factorization_machines import (  # noqa: E402
+    artifact,
+    decimals,
+    kernel,
+    payloads,
+    records,
+)
+from local_cloud.factorization_machines.hyperparameters import Hyperparameters  # noqa: E402
+from local_cloud.factorization_machines.model import Model  # noqa: E402
+from local_cloud.factorization_machines.serving import Limits, ModelServer  # noqa: E402
+
 USERS, MOVIES = 943, 1682
 FEATURES = USERS + MOVIES
 BATCH_ROWS = 98_304
